@@ -1,0 +1,153 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/duoduopin/duoduopin/internal/fault"
+)
+
+// Names of the browser's cookies. Over HTTPS they carry the __Host- prefix, which ties them to this host, the root path
+// and Secure; plain HTTP (a trial on localhost) can't have that.
+const (
+	SessionCookie = "duoduopin"
+	VisitorCookie = "duoduopin_visitor"
+	hostPrefix    = "__Host-"
+)
+
+// Identity tells who a request comes from; accounts satisfies it.
+type Identity interface {
+	// ByToken gives the account behind a bearer token or session cookie.
+	ByToken(ctx context.Context, token string) (Actor, error)
+	// Visitor gives the id in a signed visitor cookie, or a new id and the cookie to set.
+	Visitor(cookie string) (id, fresh string)
+}
+
+// ErrCrossOrigin refuses a state change that another site's page asked for with the browser's cookie.
+var ErrCrossOrigin = fault.New(fault.Forbidden, "cross-origin", "this request came from another site's page")
+
+// CookieName gives the name under which a cookie goes over this request's transport.
+func CookieName(r *http.Request, name string) string {
+	if IsSecure(r) {
+		return hostPrefix + name
+	}
+	return name
+}
+
+// IsSecure reports whether the request came by TLS.
+func IsSecure(r *http.Request) bool { return r.TLS != nil }
+
+// SetCookie sets one of our cookies: HttpOnly, SameSite=Lax, for the whole site; maxAge in seconds, negative deletes.
+func SetCookie(w http.ResponseWriter, r *http.Request, name, value string, maxAge int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: CookieName(r, name), Value: value, Path: "/", MaxAge: maxAge,
+		HttpOnly: true, Secure: IsSecure(r), SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// Identify finds the actor of each request: the Authorization header, else ?token= on WebSocket upgrades, else the
+// cookie, else a visitor, who gets a signed cookie. A bad bearer token is refused; a stale cookie is a visitor's.
+func Identify(id Identity) echo.MiddlewareFunc {
+	origin := http.NewCrossOriginProtection()
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			r := c.Request()
+			actor, err := identify(c, id)
+			if err != nil {
+				return err
+			}
+			if actor.Cookie || !actor.SignedIn() && r.Header.Get(echo.HeaderAuthorization) == "" {
+				if err := origin.Check(r); err != nil && !publicMedia(r) {
+					return ErrCrossOrigin.Because(err)
+				}
+			}
+			c.SetRequest(r.WithContext(WithActor(r.Context(), actor)))
+			return next(c)
+		}
+	}
+}
+
+// publicMedia: WHEP carries no ambient right, players on other sites may ask for it.
+func publicMedia(r *http.Request) bool { return strings.Contains(r.URL.Path, "/whep") }
+
+func identify(c echo.Context, id Identity) (Actor, error) {
+	r := c.Request()
+	address := c.RealIP()
+	token, bearer := bearerToken(r)
+	if !bearer {
+		if ck, err := r.Cookie(CookieName(r, SessionCookie)); err == nil {
+			token = ck.Value
+		}
+	}
+	if token != "" {
+		actor, err := id.ByToken(r.Context(), token)
+		switch {
+		case err == nil:
+			actor.Address, actor.Cookie = address, !bearer
+			return actor, nil
+		case bearer, fault.KindOf(err) != fault.Unauthenticated:
+			return Actor{}, err
+		}
+	}
+	var value string
+	if ck, err := r.Cookie(CookieName(r, VisitorCookie)); err == nil {
+		value = ck.Value
+	}
+	visitor, fresh := id.Visitor(value)
+	if fresh != "" && strings.HasPrefix(r.URL.Path, "/api/") {
+		SetCookie(c.Response(), r, VisitorCookie, fresh, 400*24*3600)
+	}
+	return Actor{Viewer: "v:" + visitor, Address: address}, nil
+}
+
+func bearerToken(r *http.Request) (string, bool) {
+	if scheme, token, ok := strings.Cut(r.Header.Get(echo.HeaderAuthorization), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token), true
+	}
+	if strings.HasSuffix(r.URL.Path, "/ws") && r.URL.Query().Get("token") != "" {
+		return r.URL.Query().Get("token"), true
+	}
+	return "", false
+}
+
+// Secure sets the security headers on every answer and gives the request its id. The policy forbids inline script and
+// style, foreign sources and framing; blob: is for recorded previews, data: for tiny inline icons.
+func Secure() echo.MiddlewareFunc {
+	const csp = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; " +
+		"connect-src 'self'; font-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			id := rand.Text()[:16]
+			h := c.Response().Header()
+			h.Set("Content-Security-Policy", csp)
+			h.Set("X-Content-Type-Options", "nosniff")
+			h.Set("Referrer-Policy", "same-origin")
+			h.Set("Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self), geolocation=(), payment=()")
+			h.Set("Cross-Origin-Opener-Policy", "same-origin")
+			h.Set("X-Request-Id", id)
+			if IsSecure(c.Request()) {
+				h.Set("Strict-Transport-Security", "max-age=31536000")
+			}
+			if strings.HasPrefix(c.Request().URL.Path, "/api/") {
+				h.Set("Cache-Control", "no-store")
+			}
+			r := c.Request()
+			c.SetRequest(r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id)))
+			return next(c)
+		}
+	}
+}
+
+// PeerIP is echo's IP extractor without trust in any forwarding header: the address of the TCP peer.
+func PeerIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
