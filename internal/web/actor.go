@@ -26,7 +26,7 @@ type Actor struct {
 	Name        string // sign-in name, empty for a visitor
 	DisplayName string
 	Role        Role   // empty for a visitor
-	Viewer      string // who this is as one of the audience: "a:ID" or "v:COOKIE", stable over reconnects; never empty
+	Viewer      string // who this is as one of the audience: "a:ID" or "v:COOKIE", stable over reconnects; never empty in the API
 	Scope       string // empty: everything; "publish:SESSION": this token may only publish there
 	Cookie      bool   // came in by the browser's cookie, so cross-origin rules apply
 	Address     string // IP address, for limits

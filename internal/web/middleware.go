@@ -51,12 +51,17 @@ func SetCookie(w http.ResponseWriter, r *http.Request, name, value string, maxAg
 }
 
 // Identify finds the actor of each request: the Authorization header, else ?token= on WebSocket upgrades, else the
-// cookie, else a visitor, who gets a signed cookie. A bad bearer token is refused; a stale cookie is a visitor's.
+// cookie, else a visitor, who gets a signed cookie. A bad bearer token is refused; a stale cookie is a visitor's. Only the
+// API knows people: pages, pictures and /metrics are served without asking.
 func Identify(id Identity) echo.MiddlewareFunc {
 	origin := http.NewCrossOriginProtection()
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
+			if !strings.HasPrefix(r.URL.Path, "/api/") {
+				c.SetRequest(r.WithContext(WithActor(r.Context(), Actor{Address: c.RealIP()})))
+				return next(c)
+			}
 			actor, err := identify(c, id)
 			if err != nil {
 				return err
@@ -99,7 +104,7 @@ func identify(c echo.Context, id Identity) (Actor, error) {
 		value = ck.Value
 	}
 	visitor, fresh := id.Visitor(value)
-	if fresh != "" && strings.HasPrefix(r.URL.Path, "/api/") {
+	if fresh != "" {
 		SetCookie(c.Response(), r, VisitorCookie, fresh, 400*24*3600)
 	}
 	return Actor{Viewer: "v:" + visitor, Address: address}, nil

@@ -1,0 +1,60 @@
+# Duoduopin. `make` alone prints the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+GO_FILES := $(shell find cmd internal accounts catalog chat live orders reports stream static -name '*.go' 2>/dev/null)
+PAGE_FILES := $(shell find static/src static/public -type f 2>/dev/null) static/index.html static/vite.config.ts static/package.json
+
+.PHONY: help run test test-go test-web test-browser bench build lint fmt pages clean tools
+
+help: ## print the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
+
+run: build ## build everything and serve on http://localhost:8080 with the demo shop
+	bin/duoduopin serve --demo
+
+build: bin/duoduopin ## bin/duoduopin, one static file with the pages inside
+
+bin/duoduopin: static/dist/index.html $(GO_FILES) go.mod go.sum
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/duoduopin
+
+pages: static/dist/index.html ## the web pages, into static/dist
+
+static/dist/index.html: static/node_modules/.installed $(PAGE_FILES)
+	cd static && npm run build
+
+static/node_modules/.installed: static/package.json static/package-lock.json
+	cd static && npm ci --no-audit --no-fund
+	touch $@
+
+test: tools lint test-go test-web test-browser ## every test: Go with the race detector on SQLite and PostgreSQL, web units, real Chromium
+
+tools: ## what the tests need and a Debian machine may lack: PostgreSQL, Chromium, a CJK font
+	./tools/install
+
+test-go: tools ## Go tests with the race detector
+	go test -race -timeout 15m ./...
+
+test-web: static/node_modules/.installed ## web unit tests, types and lint
+	cd static && npm run check && npm test
+
+test-browser: tools build ## the whole story in a real Chromium
+	cd static && npm run e2e
+
+lint: ## formatting and vet
+	@test -z "$$(gofmt -l $(GO_FILES))" || { echo "not gofmt'd:"; gofmt -l $(GO_FILES); exit 1; }
+	go vet ./...
+
+lint-all: ## the whole lint set (.golangci.yml); builds golangci-lint once
+	go tool -modfile=tools/go.mod golangci-lint run
+
+fmt: ## format Go and pages
+	gofmt -w $(GO_FILES)
+	cd static && npm run format
+
+bench: build ## benchmarks: a ratio or a cost per unit each, never a pass or fail by the clock
+	./tools/bench
+
+clean: ## remove what was built, never data
+	rm -rf bin static/dist/assets static/dist/index.html

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// CLI is every command and flag. Kong reads the DUODUOPIN_* variables named here; nothing else in the repository reads
+// the environment.
+type CLI struct {
+	Settings
+
+	Serve   ServeCmd   `cmd:"" help:"Run the server."`
+	Migrate MigrateCmd `cmd:"" help:"Bring the database's schema up to date."`
+	Demo    DemoCmd    `cmd:"" help:"Fill an empty database with the demo shop; refuses a filled one."`
+	User    struct {
+		Add   UserAddCmd   `cmd:"" help:"Add an account and print its password."`
+		Token UserTokenCmd `cmd:"" help:"Print one bearer token of an account."`
+		Bulk  UserBulkCmd  `cmd:"" help:"Add many accounts; prints \"name token\" a line."`
+	} `cmd:"" help:"Accounts: add, token, bulk. Work on the database beside a running server."`
+	Load    LoadCmd          `cmd:"" help:"Load generators: media, chat, orders. Print JSON."`
+	Verify  VerifyCmd        `cmd:"" help:"Recompute every conservation rule from rows; names each broken one."`
+	Health  HealthcheckCmd   `cmd:"" name:"healthcheck" help:"Ask the server on this machine whether it is ready; for container health checks."`
+	Version kong.VersionFlag `help:"Print the version."`
+}
+
+// Settings are the ones of contract.md, each a flag and an environment variable.
+type Settings struct {
+	HTTPAddr    string   `name:"http-addr" env:"DUODUOPIN_HTTP_ADDR" default:"127.0.0.1:8080" help:"Address for HTTP and WebSocket."`
+	MediaAddr   string   `name:"media-addr" env:"DUODUOPIN_MEDIA_ADDR" default:":8443" help:"UDP address for all WebRTC media; the same TCP port for ICE-TCP."`
+	PublicIPs   []string `name:"public-ips" env:"DUODUOPIN_PUBLIC_IPS" sep:"," help:"Addresses put into ICE candidates, with commas; the host's own unless set."`
+	TLSCert     string   `name:"tls-cert" env:"DUODUOPIN_TLS_CERT" help:"Certificate file (PEM) for HTTPS."`
+	TLSKey      string   `name:"tls-key" env:"DUODUOPIN_TLS_KEY" help:"Key file (PEM) for HTTPS."`
+	Domain      string   `name:"domain" env:"DUODUOPIN_DOMAIN" help:"Domain to get a certificate for by ACME; the HTTP address must then be reachable as port 443."`
+	TLSLocal    bool     `name:"tls-local" env:"DUODUOPIN_TLS_LOCAL" help:"HTTPS by a self-made authority in the data folder, for a trial in a building's network."`
+	DatabaseURL string   `name:"database-url" env:"DUODUOPIN_DATABASE_URL" default:"sqlite:data/duoduopin.db" help:"sqlite:PATH or postgres://..."`
+	NATSURL     string   `name:"nats-url" env:"DUODUOPIN_NATS_URL" help:"External NATS; in process unless set."`
+	DataDir     string   `name:"data-dir" env:"DUODUOPIN_DATA_DIR" default:"data" help:"Folder for the database, pictures, recordings and the room log."`
+	DemoPass    string   `name:"demo-password" env:"DUODUOPIN_DEMO_PASSWORD" help:"Password of every demo account; random and printed once unless set."`
+	Limits      string   `name:"limits" env:"DUODUOPIN_LIMITS" default:"on" enum:"on,off" help:"off lifts the rate limits per person and address, for load tests on loopback only."`
+	MetricsTok  string   `name:"metrics-token" env:"DUODUOPIN_METRICS_TOKEN" help:"Bearer token that may read /metrics from anywhere; without it, loopback only."`
+}
+
+// database gives the database's URL; the default SQLite file follows the data folder when only that was set.
+func (s *Settings) database() string {
+	if s.DatabaseURL == "sqlite:data/duoduopin.db" {
+		return "sqlite:" + filepath.Join(s.DataDir, "duoduopin.db")
+	}
+	return s.DatabaseURL
+}
+
+// limited reports whether limits per person and address are in force.
+func (s *Settings) limited() bool { return s.Limits != "off" }
+
+// check finds settings that contradict each other, before anything is opened.
+func (s *Settings) check() error {
+	if (s.TLSCert == "") != (s.TLSKey == "") {
+		return errors.New("DUODUOPIN_TLS_CERT and DUODUOPIN_TLS_KEY go together: set both or none")
+	}
+	ways := 0
+	for _, set := range []bool{s.TLSCert != "", s.Domain != "", s.TLSLocal} {
+		if set {
+			ways++
+		}
+	}
+	if ways > 1 {
+		return errors.New("choose one way to HTTPS: certificate files, DUODUOPIN_DOMAIN or DUODUOPIN_TLS_LOCAL")
+	}
+	for _, ip := range s.PublicIPs {
+		if net.ParseIP(strings.TrimSpace(ip)) == nil {
+			return fmt.Errorf("DUODUOPIN_PUBLIC_IPS: %q is not an IP address", ip)
+		}
+	}
+	if !s.limited() && !loopback(s.HTTPAddr) {
+		return fmt.Errorf("DUODUOPIN_LIMITS=off is for load tests and needs an HTTP address on loopback, not %s", s.HTTPAddr)
+	}
+	return nil
+}
+
+// https reports whether the server speaks TLS itself.
+func (s *Settings) https() bool { return s.TLSCert != "" || s.Domain != "" || s.TLSLocal }
+
+// loopback reports whether addr listens on loopback only.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
