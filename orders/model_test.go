@@ -1,0 +1,175 @@
+package orders_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/duoduopin/duoduopin/internal/db"
+	"github.com/duoduopin/duoduopin/internal/testshop"
+	"github.com/duoduopin/duoduopin/orders"
+)
+
+func TestMovesTable(t *testing.T) {
+	text := orders.MovesText()
+	for _, m := range orders.Moves() {
+		if !orders.May(m.From, m.To) || !strings.Contains(text, fmt.Sprintf("| %s | %s | %s |", m.From, m.To, m.Verb)) {
+			t.Errorf("%+v", m)
+		}
+	}
+	if orders.May(orders.Refunded, orders.Paid) || orders.May(orders.Pending, orders.Shipped) {
+		t.Error("the table allows what it must not")
+	}
+	// Where the table is shown, it is this one.
+	if page, err := os.ReadFile("../ARCHITECTURE.md"); err == nil && strings.Contains(string(page), "| pending | paid |") && !strings.Contains(string(page), text) {
+		t.Error("ARCHITECTURE.md shows another table of moves")
+	}
+}
+
+// model is one order as a careful bookkeeper would follow it.
+type model struct {
+	id, payment string
+	state       orders.State
+	total       int64
+	refunded    int64
+}
+
+// TestRandomLives drives orders through random acts and wants, after each, that every order has only moved as the table
+// allows and that every rule of conservation holds.
+func TestRandomLives(t *testing.T) {
+	testshop.EachDB(t, schema(), func(t *testing.T, d *db.DB) {
+		fewer(t, "rapid.checks", "25")
+		run := 0
+		rapid.Check(t, func(rt *rapid.T) {
+			run++
+			lives(rt, newLives(t, d, run))
+		})
+	})
+}
+
+// fewer sets a flag unless the command line has: the whole package is to stay quick.
+func fewer(t *testing.T, name, value string) {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	if given {
+		return
+	}
+	if err := flag.Set(name, value); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// livesShop is a shop of its own session in a database that former runs have used.
+type livesShop struct {
+	*shop
+	run    int
+	placed int
+	all    []*model
+}
+
+func newLives(t *testing.T, d *db.DB, run int) *livesShop {
+	for _, table := range []string{"orders", "order_lines", "order_events", "order_session_stock", "order_payments", "payment_callbacks", "order_refunds", "ledger_entries", "order_outbox"} {
+		if err := d.Write(t.Context()).Exec("DELETE FROM " + table).Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &livesShop{shop: newShop(t, d, func(c *orders.Config) { c.Limits = false }), run: run}
+}
+
+func lives(rt *rapid.T, l *livesShop) {
+	pick := func() *model {
+		if len(l.all) == 0 {
+			rt.Skip("no orders yet")
+		}
+		return rapid.SampledFrom(l.all).Draw(rt, "order")
+	}
+	acts := map[string]func(*rapid.T){
+		"place": func(rt *rapid.T) {
+			sku := rapid.SampledFrom([]int64{scarfRed, scarfBlue, juice}).Draw(rt, "sku")
+			n := rapid.Int64Range(1, 30).Draw(rt, "quantity")
+			l.placed++
+			got, err := l.svc.PlaceAll(context.Background(), []orders.Placement{{
+				BuyerID: 1, BuyerName: "buyer1", SessionID: show, Items: []orders.Item{{SKUID: sku, Quantity: n}, {SKUID: scarfBlue, Quantity: 1}}, Key: fmt.Sprint(l.run, "-", l.placed),
+			}})
+			if err != nil {
+				return // sold out
+			}
+			l.all = append(l.all, &model{id: got[0].ID, state: orders.Pending, total: got[0].TotalFen})
+		},
+		"start to pay": func(*rapid.T) {
+			m := pick()
+			if a := l.call("buyer1", "POST", "/api/v1/orders/"+m.id+"/payments", `{"provider":"sandbox"}`); a.status == http.StatusCreated && m.payment == "" {
+				m.payment = a.id()
+			}
+		},
+		"callback": func(rt *rapid.T) {
+			m := pick()
+			if m.payment == "" {
+				rt.Skip("no payment")
+			}
+			fen := m.total
+			if rapid.IntRange(0, 4).Draw(rt, "wrong amount") == 0 {
+				fen++
+			}
+			l.callBack(callback{ID: "sb_" + m.payment, PaymentID: m.payment, OrderID: m.id, AmountFen: fen, SettledAt: evening})
+		},
+		"cancel": func(*rapid.T) { l.call("buyer1", "POST", "/api/v1/orders/"+pick().id+"/cancel", "") },
+		"time": func(rt *rapid.T) {
+			l.clock.Advance(time.Duration(rapid.IntRange(1, 10).Draw(rt, "minutes")) * time.Minute)
+		},
+		"sweep": func(rt *rapid.T) {
+			if _, err := l.svc.Sweep(context.Background()); err != nil {
+				rt.Fatal(err)
+			}
+		},
+		"ship": func(*rapid.T) {
+			l.call("operator1", "POST", "/api/v1/orders/"+pick().id+"/ship", `{"carrier":"SF","tracking_no":"1"}`)
+		},
+		"complete": func(*rapid.T) { l.call("buyer1", "POST", "/api/v1/orders/"+pick().id+"/complete", "") },
+		"refund": func(rt *rapid.T) {
+			m := pick()
+			body := `{"reason":"x"}`
+			if rapid.Bool().Draw(rt, "in part") {
+				body = fmt.Sprintf(`{"reason":"x","amount_fen":%d}`, rapid.Int64Range(1, 20000).Draw(rt, "fen"))
+			}
+			key := fmt.Sprint("r", rapid.IntRange(1, 4).Draw(rt, "key"))
+			l.call("operator1", "POST", "/api/v1/orders/"+m.id+"/refunds", body, "Idempotency-Key", key)
+		},
+	}
+	acts[""] = func(rt *rapid.T) { l.check(rt) }
+	rt.Repeat(acts)
+}
+
+// check compares every order with what it was, and the books with themselves.
+func (l *livesShop) check(rt *rapid.T) {
+	for _, m := range l.all {
+		o, err := l.svc.Order(context.Background(), operator(), m.id)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if o.State != m.state && !reachable(m.state, o.State) {
+			rt.Fatalf("order went from %s to %s", m.state, o.State)
+		}
+		if o.RefundedFen < m.refunded || o.RefundedFen > o.PaidFen {
+			rt.Fatalf("refunded %d after %d, paid %d", o.RefundedFen, m.refunded, o.PaidFen)
+		}
+		m.state, m.refunded = o.State, o.RefundedFen
+	}
+	if err := l.broken(); err != nil {
+		rt.Fatal(err)
+	}
+	if len(l.raised) > 0 {
+		rt.Fatalf("5xx: %v", l.raised)
+	}
+}
+
+func reachable(from, to orders.State) bool {
+	return orders.May(from, to)
+}

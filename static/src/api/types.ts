@@ -1,0 +1,281 @@
+// What the JSON API says, as written down in the contract and in the OpenAPI description. Times are RFC 3339 in UTC,
+// money is an integer number of fen.
+
+export type Role = 'admin' | 'operator' | 'assistant' | 'anchor' | 'buyer'
+
+export interface Page<T> {
+  items: T[]
+  next: string
+}
+
+export interface User {
+  id: number
+  name: string
+  display_name: string
+  role: Role
+  title: string
+  unit: string
+  disabled?: boolean
+}
+
+export interface Address {
+  id: number
+  name: string
+  phone: string
+  province: string
+  city: string
+  district: string
+  detail: string
+  is_default: boolean
+}
+
+/** What a buyer types for an address. */
+export type AddressForm = Omit<Address, 'id'>
+
+export type SessionState = 'scheduled' | 'rehearsing' | 'live' | 'interrupted' | 'ended' | 'cancelled'
+
+export interface SessionAnchor {
+  name: string
+  display_name: string
+  title: string
+  unit: string
+  on_air: boolean
+}
+
+export interface ShelfItem {
+  product_id: number
+  sku_id: number
+  title: string
+  sku_name: string
+  price_fen: number
+  list_price_fen: number
+  stock: number // what can be bought now
+  session_stock: number | null // the session's own limit, null or negative for none
+  picture_url: string
+  position: number
+}
+
+export interface Pin {
+  id: number
+  session_id: number
+  product_id: number
+  anchors: string[]
+  anchor: string | null // the holder, when there is only one
+  from: string
+  to: string | null
+  product: Product
+}
+
+export interface Session {
+  id: number
+  title: string
+  intro: string
+  state: SessionState
+  starts_at: string
+  live_at: string | null
+  ended_at: string | null
+  cover_url: string
+  viewers: number
+  anchors: SessionAnchor[]
+  shelf: ShelfItem[]
+  pins: Pin[] // active ones
+  interrupted_since: string | null
+  interruptions: { from: string; to: string | null }[]
+  server_time: string
+}
+
+export interface Picture {
+  id: number
+  url: string
+  thumb_url: string
+  width: number
+  height: number
+}
+
+export interface Sku {
+  id: number
+  name: string
+  price_fen: number
+  stock: number
+  on_hand?: number // these three for staff
+  reserved?: number
+  sold?: number
+}
+
+export interface Product {
+  id: number
+  title: string
+  subtitle: string
+  description: string
+  category: string
+  origin: string
+  licence_no: string
+  fresh: boolean
+  selling_points: string[]
+  banned_words: string[]
+  state: 'draft' | 'checked' | 'withdrawn'
+  checked_by: string | null
+  checked_at: string | null
+  pictures: Picture[]
+  skus: Sku[]
+}
+
+export type OrderState = 'pending' | 'paid' | 'shipped' | 'completed' | 'cancelled' | 'refunded'
+
+export interface OrderLine {
+  sku_id: number
+  quantity: number
+  price_fen: number
+  product_id: number
+  title: string
+  sku_name: string
+  pin_id: number | null
+  anchors: string[] | null
+}
+
+export interface Refund {
+  id: number
+  amount_fen: number
+  reason: string
+  state: string
+  requested_at: string
+  succeeded_at: string | null
+}
+
+export interface Payment {
+  id: number | string
+  provider: string
+  state: string
+  amount_fen: number
+  at: string
+}
+
+export interface Order {
+  id: string
+  state: OrderState
+  session_id: number
+  pin_id: number | null
+  anchor: string | null
+  channel: string
+  total_fen: number
+  items: OrderLine[]
+  expires_at: string
+  created_at: string
+  paid_at: string | null
+  buyer?: string // staff only
+  address: AddressForm | null
+  refunded_fen: number
+  refunds: Refund[] | null
+  payments: Payment[] | null
+  shipment: { carrier: string; tracking_no: string; at: string } | null
+  timeline: { at: string; what: string; by: string }[] | null
+}
+
+export interface OrderItem {
+  sku_id: number
+  quantity: number
+}
+
+export interface Quote {
+  total_fen: number
+  items: { sku_id: number; quantity: number; price_fen: number; title: string; sku_name: string }[]
+}
+
+export interface AuditEntry {
+  id: number
+  at: string
+  actor: string
+  action: string
+  subject: string
+  detail: unknown
+}
+
+export interface StockMovement {
+  id: number
+  at: string
+  kind?: string
+  change?: number
+  reason?: string
+  ref?: string
+  [more: string]: unknown
+}
+
+export interface PublishToken {
+  token: string
+  whip_url: string
+}
+
+export interface MediaStatus {
+  publishers: {
+    anchor: string
+    codec_video: string
+    codec_audio: string
+    bitrate: number // bit/s
+    packets: number
+    lost: number
+    plis: number
+    since: string
+  }[]
+  viewers: number
+  viewers_by_transport: Record<string, number>
+}
+
+export interface SessionTotals {
+  session: { id: number; title: string; state: SessionState; starts_at: string; live_at: string | null; ended_at: string | null }
+  gmv_paid_fen: number
+  orders_paid: number
+  acu: number | null
+  uv: number
+}
+
+/** A session's report. A rate whose denominator is zero is null. */
+export interface Report {
+  session: SessionTotals['session']
+  totals: Record<string, number | null>
+  anchors: { anchor: string; paid_fen: number }[]
+  channels: { channel: string; paid_fen: number }[]
+  products: {
+    product_id: number
+    title?: string
+    exposures: number
+    clicks: number
+    orders: number
+    paid_orders: number
+    units: number
+    paid_fen: number
+  }[]
+  minutes: { at: string; online: number; chat: number; likes: number; orders: number; paid_fen: number; [more: string]: number | string }[]
+  events: { at: string; to?: string | null; type: string; [more: string]: unknown }[]
+  formulas: Record<string, string>
+}
+
+/** What the room tells, see docs/protocol.md. Kept events carry seq, fleeting ones do not. */
+export type RoomEvent = { at: string; seq?: number } & (
+  | { type: 'hello'; seq: number; resumed: boolean; session: { id: number; title: string; state: SessionState }; epoch: string | number; server_time: string }
+  | { type: 'chat'; id: string; user: ChatUser; text: string }
+  | { type: 'pin'; pin_id: number; product: Product; anchors: string[] }
+  | { type: 'unpin'; pin_id: number; product?: Product; anchors?: string[] }
+  | { type: 'product'; product_id: number; skus: { id: number; price_fen: number; stock: number }[] }
+  | { type: 'session'; state: SessionState }
+  | { type: 'viewers'; count: number }
+  | { type: 'likes'; count: number }
+  | { type: 'removed'; removed_seq: number }
+  | { type: 'notice'; text: string }
+  | { type: 'sold'; product_id: number; title?: string; quantity: number; buyer: string }
+  | { type: 'refused'; id?: string; reason: string }
+)
+
+export interface ChatUser {
+  id: string
+  name: string
+  role: Role | ''
+}
+
+/** What a member of the room may say. */
+export type RoomMessage =
+  | { type: 'chat'; id: string; text: string }
+  | { type: 'like'; count: number }
+  | { type: 'click'; product_id: number }
+  | { type: 'exposure'; product_ids: number[] }
+  | { type: 'share' }
+  | { type: 'follow'; anchor: string }

@@ -1,0 +1,180 @@
+package stream
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// room is one live session's media: who publishes, who watches, and who gets what. Its lock is for coming and going only;
+// no packet passes under it.
+type room struct {
+	s       *Service
+	id      int64
+	members int // publishers and viewers; the Service's to guard
+
+	mu         sync.Mutex
+	seats      []string // anchors in the order in which they first appeared
+	live       map[string]*publisher
+	publishers map[*publisher]int64 // all, also those without media yet; value: account
+	viewers    map[*viewer]bool
+}
+
+func newRoom(s *Service, id int64) *room {
+	return &room{s: s, id: id, live: map[string]*publisher{}, publishers: map[*publisher]int64{}, viewers: map[*viewer]bool{}}
+}
+
+// admit lets p be set up: nobody else publishes as this anchor, though the same account may, and will be replaced.
+func (r *room) admit(p *publisher, account int64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for other, owner := range r.publishers {
+		if other.anchor == p.anchor && owner != account {
+			return ErrTaken
+		}
+	}
+	r.publishers[p] = account
+	return nil
+}
+
+// wentLive is called at a publisher's first packet: from now on it is the anchor. Who was it before is closed, so that
+// the picture never stops in between.
+func (r *room) wentLive(p *publisher) {
+	r.mu.Lock()
+	if _, here := r.publishers[p]; !here {
+		r.mu.Unlock()
+		return
+	}
+	before := r.live[p.anchor]
+	r.live[p.anchor] = p
+	if !slices.Contains(r.seats, p.anchor) {
+		r.seats = append(r.seats, p.anchor)
+	}
+	r.seatAll()
+	r.mu.Unlock()
+	r.s.markDirty(r.id)
+	if before != nil && before != p {
+		before.peer.close()
+	}
+}
+
+// tracksChanged is called when a publisher has a new layer.
+func (r *room) tracksChanged() { r.mu.Lock(); defer r.mu.Unlock(); r.seatAll() }
+
+// without removes a publisher.
+func (r *room) without(p *publisher) {
+	r.mu.Lock()
+	delete(r.publishers, p)
+	was := r.live[p.anchor] == p
+	if was {
+		delete(r.live, p.anchor)
+		r.seatAll()
+	}
+	r.mu.Unlock()
+	if was {
+		r.s.markDirty(r.id)
+	}
+}
+
+// welcome takes a viewer whose connection is up.
+func (r *room) welcome(v *viewer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if v.peer.gone() {
+		return
+	}
+	r.viewers[v] = true
+	v.sit(r.order(), r.chosen(now()), now())
+}
+
+// farewell removes a viewer and ends what it was sent.
+func (r *room) farewell(v *viewer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.viewers, v)
+	v.sit(nil, nil, now())
+}
+
+// onAir gives the anchors on air.
+func (r *room) onAir() []string { r.mu.Lock(); defer r.mu.Unlock(); return r.order() }
+
+// order gives the anchors on air in the order of their seats.
+func (r *room) order() []string {
+	var names []string
+	for _, a := range r.seats {
+		if r.live[a] != nil {
+			names = append(names, a)
+		}
+	}
+	return names
+}
+
+// seen is every anchor who was on air since the room opened or is about to be: those on air first.
+func (r *room) seen() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	names := append(r.order(), r.seats...)
+	for p := range r.publishers {
+		names = append(names, p.anchor)
+	}
+	return names
+}
+
+// feed is what an anchor sends at this moment.
+type feed struct{ video, audio *layer }
+
+func (f feed) of(kind webrtc.RTPCodecType) *layer {
+	if kind == webrtc.RTPCodecTypeVideo {
+		return f.video
+	}
+	return f.audio
+}
+
+func (r *room) chosen(now int64) map[string]feed {
+	feeds := make(map[string]feed, len(r.live))
+	for a, p := range r.live {
+		feeds[a] = feed{video: p.video.best(now), audio: p.audio.best(now)}
+	}
+	return feeds
+}
+
+// seatAll gives every viewer what is on air now.
+func (r *room) seatAll() {
+	t := now()
+	order, feeds := r.order(), r.chosen(t)
+	for v := range r.viewers {
+		v.sit(order, feeds, t)
+	}
+}
+
+// people gives copies of who is here.
+func (r *room) people() ([]*publisher, []*viewer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ps []*publisher
+	for _, a := range r.order() {
+		ps = append(ps, r.live[a])
+	}
+	vs := make([]*viewer, 0, len(r.viewers))
+	for v := range r.viewers {
+		vs = append(vs, v)
+	}
+	return ps, vs
+}
+
+// tick is the room's share of the housekeeping.
+func (r *room) tick(now int64, report bool) {
+	publishers, viewers := r.people()
+	for _, p := range publishers {
+		p.tick(now, report)
+	}
+	if len(publishers) > 0 {
+		r.mu.Lock()
+		r.seatAll()
+		r.mu.Unlock()
+	}
+	for _, v := range viewers {
+		v.tick(now, report)
+	}
+}
