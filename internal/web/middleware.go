@@ -44,10 +44,22 @@ func IsSecure(r *http.Request) bool { return r.TLS != nil }
 
 // SetCookie sets one of our cookies: HttpOnly, SameSite=Lax, for the whole site; maxAge in seconds, negative deletes.
 func SetCookie(w http.ResponseWriter, r *http.Request, name, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{
-		Name: CookieName(r, name), Value: value, Path: "/", MaxAge: maxAge,
-		HttpOnly: true, Secure: IsSecure(r), SameSite: http.SameSiteLaxMode,
-	})
+	http.SetCookie(w, cookie(IsSecure(r), name, value, maxAge))
+}
+
+// CookieFor is SetCookie for JSON routes, whose output carries the cookie in a Set-Cookie header field.
+func CookieFor(ctx context.Context, name, value string, maxAge int) http.Cookie {
+	secure, _ := ctx.Value(secureKey{}).(bool)
+	return *cookie(secure, name, value, maxAge)
+}
+
+type secureKey struct{}
+
+func cookie(secure bool, name, value string, maxAge int) *http.Cookie {
+	if secure {
+		name = hostPrefix + name
+	}
+	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode}
 }
 
 // Identify finds the actor of each request: the Authorization header, else ?token= on WebSocket upgrades, else the
@@ -79,6 +91,30 @@ func Identify(id Identity) echo.MiddlewareFunc {
 
 // publicMedia: WHEP carries no ambient right, players on other sites may ask for it.
 func publicMedia(r *http.Request) bool { return strings.Contains(r.URL.Path, "/whep") }
+
+// TokenOf gives the token that a request carries, by header or cookie; empty if none.
+func TokenOf(r *http.Request) string {
+	if token, ok := bearerToken(r); ok {
+		return token
+	}
+	if ck, err := r.Cookie(CookieName(r, SessionCookie)); err == nil {
+		return ck.Value
+	}
+	return ""
+}
+
+// TokenFrom is TokenOf for JSON routes: the Authorization header's token, else the first cookie that is not empty.
+func TokenFrom(authorization string, cookies ...string) string {
+	if scheme, token, ok := strings.Cut(authorization, " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token)
+	}
+	for _, c := range cookies {
+		if c != "" {
+			return c
+		}
+	}
+	return ""
+}
 
 func identify(c echo.Context, id Identity) (Actor, error) {
 	r := c.Request()
@@ -142,7 +178,8 @@ func Secure() echo.MiddlewareFunc {
 				h.Set("Cache-Control", "no-store")
 			}
 			r := c.Request()
-			c.SetRequest(r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id)))
+			ctx := context.WithValue(r.Context(), requestIDKey{}, id)
+			c.SetRequest(r.WithContext(context.WithValue(ctx, secureKey{}, IsSecure(r))))
 			return next(c)
 		}
 	}

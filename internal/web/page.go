@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"strconv"
 
+	"github.com/labstack/echo/v4"
+
 	"github.com/duoduopin/duoduopin/internal/fault"
 )
 
@@ -63,4 +65,13 @@ func MapPage[A, B any](p Page[A], f func(A) B) Page[B] {
 		out.Items[i] = f(v)
 	}
 	return out
+}
+
+// PathID reads a numeric path parameter of a raw route; anything else is as missing as an id that is not there.
+func PathID(c echo.Context, param, what string) (int64, error) {
+	id, err := strconv.ParseInt(c.Param(param), 10, 64)
+	if err != nil || id <= 0 {
+		return 0, fault.Missing(what)
+	}
+	return id, nil
 }

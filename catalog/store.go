@@ -1,0 +1,375 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/duoduopin/duoduopin/internal/db"
+	"github.com/duoduopin/duoduopin/internal/fault"
+)
+
+// store is the only user of gorm in this package.
+type store struct{ db *db.DB }
+
+type productRow struct {
+	ID            int64
+	Title         string
+	Subtitle      string
+	Description   string
+	Category      string
+	Origin        string
+	LicenceNo     string
+	Fresh         bool
+	SellingPoints string
+	BannedWords   string
+	State         string
+	CheckedBy     string
+	CheckedMs     int64
+	CreatedMs     int64
+	Words         string // what search looks at, in lower case
+}
+
+func (productRow) TableName() string { return "products" }
+
+type skuRow struct {
+	ID        int64
+	ProductID int64
+	Position  int64
+	Name      string
+	PriceFen  int64
+	Free      int64
+	Reserved  int64
+	Sold      int64
+	Stopped   bool
+}
+
+func (skuRow) TableName() string { return "skus" }
+
+type movementRow struct {
+	ID       int64
+	SKUID    int64 `gorm:"column:sku_id"`
+	AtMs     int64
+	Kind     string
+	Free     int64
+	Reserved int64
+	Sold     int64
+	Ref      string
+	Reason   string
+	By       string `gorm:"column:by_name"`
+}
+
+func (movementRow) TableName() string { return "stock_movements" }
+
+type pictureRow struct {
+	ID        int64
+	ProductID int64
+	Name      string
+	Width     int
+	Height    int
+}
+
+func (pictureRow) TableName() string { return "pictures" }
+
+func rowOf(p Product) productRow {
+	words := []string{p.Title, p.Subtitle, p.Category, p.Origin, p.LicenceNo}
+	return productRow{
+		ID: p.ID, Title: p.Title, Subtitle: p.Subtitle, Description: p.Description, Category: p.Category, Origin: p.Origin, LicenceNo: p.LicenceNo,
+		Fresh: p.Fresh, SellingPoints: toJSON(p.SellingPoints), BannedWords: toJSON(p.BannedWords), State: string(p.State), CheckedBy: p.CheckedBy,
+		CheckedMs: db.Millis(p.CheckedAt), CreatedMs: db.Millis(p.CreatedAt), Words: strings.ToLower(strings.Join(words, " ")),
+	}
+}
+
+func (r productRow) product() Product {
+	return Product{
+		ID: r.ID, Title: r.Title, Subtitle: r.Subtitle, Description: r.Description, Category: r.Category, Origin: r.Origin, LicenceNo: r.LicenceNo,
+		Fresh: r.Fresh, SellingPoints: fromJSON(r.SellingPoints), BannedWords: fromJSON(r.BannedWords), State: State(r.State), CheckedBy: r.CheckedBy,
+		CheckedAt: db.Time(r.CheckedMs), CreatedAt: db.Time(r.CreatedMs),
+	}
+}
+
+func (r skuRow) sku() SKU {
+	return SKU{ID: r.ID, ProductID: r.ProductID, Name: r.Name, PriceFen: r.PriceFen, Free: r.Free, Reserved: r.Reserved, Sold: r.Sold, Stopped: r.Stopped}
+}
+
+func toJSON(lines []string) string {
+	if lines == nil {
+		lines = []string{}
+	}
+	raw, _ := json.Marshal(lines) // strings always marshal
+	return string(raw)
+}
+
+func fromJSON(s string) []string {
+	lines := []string{}
+	_ = json.Unmarshal([]byte(s), &lines) // our own writing
+	return lines
+}
+
+func (s store) add(ctx context.Context, p *Product) error {
+	row := rowOf(*p)
+	err := s.db.Write(ctx).Create(&row).Error
+	p.ID = row.ID
+	return err
+}
+
+func (s store) save(ctx context.Context, p Product) error {
+	row := rowOf(p)
+	return s.db.Write(ctx).Model(&productRow{}).Where("id = ?", p.ID).Select("*").Omit("id", "created_ms").Updates(&row).Error
+}
+
+// lockProduct gives a product without SKUs and pictures and holds its row until the end of the transaction.
+func (s store) lockProduct(ctx context.Context, id int64) (Product, error) {
+	var row productRow
+	err := s.db.Write(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Where("id = ?", id).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return Product{}, fault.Missing("product")
+	}
+	return row.product(), err
+}
+
+func (s store) get(ctx context.Context, id int64) (Product, error) {
+	found, err := s.byIDs(ctx, []int64{id})
+	if err != nil {
+		return Product{}, err
+	}
+	p, ok := found[id]
+	if !ok {
+		return Product{}, fault.Missing("product")
+	}
+	return p, nil
+}
+
+func (s store) byIDs(ctx context.Context, ids []int64) (map[int64]Product, error) {
+	out := map[int64]Product{}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	var rows []productRow
+	if err := s.db.Read(ctx).Where("id in ?", ids).Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	all, err := s.complete(ctx, rows)
+	for _, p := range all {
+		out[p.ID] = p
+	}
+	return out, err
+}
+
+// complete adds SKUs and pictures to products, in one query each.
+func (s store) complete(ctx context.Context, rows []productRow) ([]Product, error) {
+	ids := make([]int64, len(rows))
+	out := make([]Product, len(rows))
+	at := map[int64]*Product{}
+	for i, r := range rows {
+		ids[i], out[i] = r.ID, r.product()
+		at[r.ID] = &out[i]
+	}
+	if len(rows) == 0 {
+		return out, nil
+	}
+	var skus []skuRow
+	if err := s.db.Read(ctx).Where("product_id in ?", ids).Order("position, id").Find(&skus).Error; err != nil {
+		return nil, err
+	}
+	for _, r := range skus {
+		at[r.ProductID].SKUs = append(at[r.ProductID].SKUs, r.sku())
+	}
+	var pictures []pictureRow
+	if err := s.db.Read(ctx).Where("product_id in ?", ids).Order("id").Find(&pictures).Error; err != nil {
+		return nil, err
+	}
+	for _, r := range pictures {
+		at[r.ProductID].Pictures = append(at[r.ProductID].Pictures, Picture(r))
+	}
+	return out, nil
+}
+
+func (s store) list(ctx context.Context, f Filter) ([]Product, error) {
+	q := s.db.Read(ctx).Where("id > ?", f.After).Order("id").Limit(f.Limit)
+	if f.State != "" {
+		q = q.Where("state = ?", string(f.State))
+	}
+	if f.Category != "" {
+		q = q.Where("category = ?", f.Category)
+	}
+	for _, w := range strings.Fields(strings.ToLower(f.Query)) {
+		like := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(w) + "%"
+		q = q.Where(`words like ? escape '\' or exists (select 1 from skus where skus.product_id = products.id and lower(skus.name) like ? escape '\')`, like, like)
+	}
+	var rows []productRow
+	if err := q.Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	return s.complete(ctx, rows)
+}
+
+func (s store) addSKU(ctx context.Context, productID, position int64, e SKUEdit) (int64, error) {
+	row := skuRow{ProductID: productID, Position: position, Name: e.Name, PriceFen: e.PriceFen}
+	err := s.db.Write(ctx).Create(&row).Error
+	return row.ID, err
+}
+
+func (s store) changeSKU(ctx context.Context, productID int64, e SKUEdit) error {
+	done := s.db.Write(ctx).Model(&skuRow{}).Where("id = ? and product_id = ?", e.ID, productID).
+		Updates(map[string]any{"name": e.Name, "price_fen": e.PriceFen})
+	if done.Error == nil && done.RowsAffected == 0 {
+		return fault.Missing("sku")
+	}
+	return done.Error
+}
+
+func skuMap(rows []skuRow) map[int64]SKU {
+	out := make(map[int64]SKU, len(rows))
+	for _, r := range rows {
+		out[r.ID] = r.sku()
+	}
+	return out
+}
+
+func (s store) skus(ctx context.Context, ids []int64) (map[int64]SKU, error) {
+	if len(ids) == 0 {
+		return map[int64]SKU{}, nil
+	}
+	var rows []skuRow
+	err := s.db.Read(ctx).Where("id in ?", ids).Find(&rows).Error
+	return skuMap(rows), err
+}
+
+// lockSKUs gives SKUs and holds their rows, locked in id order, until the end of the transaction.
+func (s store) lockSKUs(ctx context.Context, ids []int64) (map[int64]SKU, error) {
+	if len(ids) == 0 {
+		return map[int64]SKU{}, nil
+	}
+	var rows []skuRow
+	err := s.db.Write(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Where("id in ?", ids).Order("id").Find(&rows).Error
+	return skuMap(rows), err
+}
+
+// addAmounts changes a SKU's amounts, unless one would become negative.
+func (s store) addAmounts(ctx context.Context, m movement) error {
+	done := s.db.Write(ctx).Exec(
+		"update skus set free = free + ?, reserved = reserved + ?, sold = sold + ? where id = ? and free + ? >= 0 and reserved + ? >= 0 and sold + ? >= 0",
+		m.free, m.reserved, m.sold, m.sku, m.free, m.reserved, m.sold)
+	if done.Error == nil && done.RowsAffected == 0 {
+		if m.free < 0 {
+			return ErrSoldOut
+		}
+		return fmt.Errorf("stock of SKU %d would become negative: %+v", m.sku, m)
+	}
+	return done.Error
+}
+
+func (s store) addMovements(ctx context.Context, moves []movement, at time.Time, by string) error {
+	rows := make([]movementRow, len(moves))
+	for i, m := range moves {
+		rows[i] = movementRow{SKUID: m.sku, AtMs: db.Millis(at), Kind: m.kind, Free: m.free, Reserved: m.reserved, Sold: m.sold, Ref: m.ref, Reason: m.reason, By: by}
+	}
+	return s.db.Write(ctx).CreateInBatches(&rows, 500).Error
+}
+
+func (s store) productsOf(ctx context.Context, moves []movement) (ids []int64, err error) {
+	skus := make([]int64, len(moves))
+	for i, m := range moves {
+		skus[i] = m.sku
+	}
+	err = s.db.Read(ctx).Model(&skuRow{}).Where("id in ?", skus).Distinct().Pluck("product_id", &ids).Error
+	slices.Sort(ids)
+	return ids, err
+}
+
+func (s store) movements(ctx context.Context, skuID, before int64, limit int) ([]Movement, error) {
+	q := s.db.Read(ctx).Where("sku_id = ?", skuID).Order("id desc").Limit(limit)
+	if before > 0 {
+		q = q.Where("id < ?", before)
+	}
+	var rows []movementRow
+	err := q.Find(&rows).Error
+	out := make([]Movement, len(rows))
+	for i, r := range rows {
+		out[i] = Movement{r.ID, db.Time(r.AtMs), r.Kind, r.Free, r.Reserved, r.Sold, r.Ref, r.Reason, r.By}
+	}
+	return out, err
+}
+
+func (s store) amounts(ctx context.Context) (reserved, sold map[int64]int64, err error) {
+	var rows []skuRow
+	if err = s.db.Read(ctx).Select("id, reserved, sold").Find(&rows).Error; err != nil {
+		return nil, nil, err
+	}
+	reserved, sold = map[int64]int64{}, map[int64]int64{}
+	for _, r := range rows {
+		reserved[r.ID], sold[r.ID] = r.Reserved, r.Sold
+	}
+	return reserved, sold, nil
+}
+
+// verify holds each SKU against its movements, in one query.
+func (s store) verify(ctx context.Context) ([]Broken, error) {
+	var rows []struct {
+		ID, Free, Reserved, Sold, MFree, MReserved, MSold, Came int64
+	}
+	err := s.db.Read(ctx).Raw(`select k.id, k.free, k.reserved, k.sold,
+		coalesce(sum(m.free), 0) as m_free, coalesce(sum(m.reserved), 0) as m_reserved, coalesce(sum(m.sold), 0) as m_sold,
+		coalesce(sum(case when m.kind in ('initial', 'restock', 'write-off') then m.free else 0 end), 0) as came
+		from skus k left join stock_movements m on m.sku_id = k.id group by k.id, k.free, k.reserved, k.sold order by k.id`).Scan(&rows).Error
+	if err != nil {
+		return nil, err
+	}
+	var broken []Broken
+	for _, r := range rows {
+		if r.Came != r.Free+r.Reserved+r.Sold {
+			broken = append(broken, Broken{r.ID, fmt.Sprintf("SKU %d: initial + restocked - written off = %d, but free + reserved + sold = %d + %d + %d", r.ID, r.Came, r.Free, r.Reserved, r.Sold)})
+		}
+		if r.Free != r.MFree || r.Reserved != r.MReserved || r.Sold != r.MSold {
+			broken = append(broken, Broken{r.ID, fmt.Sprintf("SKU %d: free, reserved, sold are %d, %d, %d, but their movements add up to %d, %d, %d", r.ID, r.Free, r.Reserved, r.Sold, r.MFree, r.MReserved, r.MSold)})
+		}
+	}
+	return broken, nil
+}
+
+// stop gives which of the SKUs were not stopped before.
+func (s store) stop(ctx context.Context, ids []int64) ([]int64, error) {
+	var fresh []int64
+	if err := s.db.Write(ctx).Model(&skuRow{}).Where("id in ? and stopped = ?", ids, false).Order("id").Pluck("id", &fresh).Error; err != nil || len(fresh) == 0 {
+		return nil, err
+	}
+	return fresh, s.db.Write(ctx).Model(&skuRow{}).Where("id in ?", fresh).Update("stopped", true).Error
+}
+
+func (s store) resume(ctx context.Context, id int64) error {
+	done := s.db.Write(ctx).Model(&skuRow{}).Where("id = ?", id).Update("stopped", false)
+	if done.Error == nil && done.RowsAffected == 0 {
+		return fault.Missing("sku")
+	}
+	return done.Error
+}
+
+func (s store) addPicture(ctx context.Context, p *Picture) error {
+	var n int64
+	if err := s.db.Write(ctx).Model(&pictureRow{}).Where("product_id = ?", p.ProductID).Count(&n).Error; err != nil {
+		return err
+	}
+	if n >= maxPictures {
+		return ErrPictures
+	}
+	row := pictureRow(*p)
+	err := s.db.Write(ctx).Create(&row).Error
+	p.ID = row.ID
+	return err
+}
+
+func (s store) dropPicture(ctx context.Context, productID, id int64) error {
+	done := s.db.Write(ctx).Where("id = ? and product_id = ?", id, productID).Delete(&pictureRow{})
+	if done.Error == nil && done.RowsAffected == 0 {
+		return fault.Missing("picture")
+	}
+	return done.Error
+}
