@@ -366,3 +366,16 @@ func (s *Service) changedAfterCommit(ctx context.Context, ids ...int64) {
 }
 
 func ref(id int64) string { return fmt.Sprintf("product/%d", id) }
+
+// Listing is one SKU with what a shelf needs of its product.
+type Listing struct {
+	SKU
+	Title    string
+	Fresh    bool
+	Sellable bool // checked, and its sale is not stopped
+}
+
+// Listings gives SKUs with what a shelf needs of their products, in one query that joins the transaction of ctx.
+func (s *Service) Listings(ctx context.Context, skuIDs []int64) (map[int64]Listing, error) {
+	return s.store.listings(ctx, skuIDs)
+}

@@ -373,3 +373,22 @@ func (s store) dropPicture(ctx context.Context, productID, id int64) error {
 	}
 	return done.Error
 }
+
+func (s store) listings(ctx context.Context, ids []int64) (map[int64]Listing, error) {
+	out := map[int64]Listing{}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	var rows []struct {
+		skuRow
+		Title string
+		Fresh bool
+		State string
+	}
+	err := s.db.Read(ctx).Table("skus").Select("skus.*, products.title, products.fresh, products.state").
+		Joins("join products on products.id = skus.product_id").Where("skus.id in ?", ids).Scan(&rows).Error
+	for _, r := range rows {
+		out[r.ID] = Listing{r.sku(), r.Title, r.Fresh, r.State == string(Checked) && !r.Stopped}
+	}
+	return out, err
+}
