@@ -224,3 +224,15 @@ func (s *Service) Resume(ctx context.Context, skuID int64) error {
 		return s.audit.Record(ctx, "stock.resume", fmt.Sprintf("sku/%d", skuID), nil)
 	})
 }
+
+// Level is the free stock of a SKU from a moment on.
+type Level struct {
+	SKUID int64
+	At    time.Time
+	Free  int64
+}
+
+// Levels gives the free stock of SKUs at from, and at each change until to, oldest first per SKU.
+func (s *Service) Levels(ctx context.Context, skuIDs []int64, from, to time.Time) ([]Level, error) {
+	return s.store.levels(ctx, skuIDs, from, to)
+}

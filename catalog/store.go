@@ -380,7 +380,7 @@ func (s store) listings(ctx context.Context, ids []int64) (map[int64]Listing, er
 		return out, nil
 	}
 	var rows []struct {
-		skuRow
+		SKU   skuRow `gorm:"embedded"`
 		Title string
 		Fresh bool
 		State string
@@ -388,7 +388,40 @@ func (s store) listings(ctx context.Context, ids []int64) (map[int64]Listing, er
 	err := s.db.Read(ctx).Table("skus").Select("skus.*, products.title, products.fresh, products.state").
 		Joins("join products on products.id = skus.product_id").Where("skus.id in ?", ids).Scan(&rows).Error
 	for _, r := range rows {
-		out[r.ID] = Listing{r.sku(), r.Title, r.Fresh, r.State == string(Checked) && !r.Stopped}
+		out[r.SKU.ID] = Listing{r.SKU.sku(), r.Title, r.Fresh, r.State == string(Checked) && !r.SKU.Stopped}
+	}
+	return out, err
+}
+
+// levels adds movements up: those before from in the database, those after it one by one. Steps that end above 0 and
+// began above 0 are left out, for a busy evening has thousands.
+func (s store) levels(ctx context.Context, ids []int64, from, to time.Time) ([]Level, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	var before []struct{ SKUID, Free int64 }
+	err := s.db.Read(ctx).Model(&movementRow{}).Select("sku_id, sum(free) as free").
+		Where("sku_id in ? and at_ms < ?", ids, db.Millis(from)).Group("sku_id").Scan(&before).Error
+	if err != nil {
+		return nil, err
+	}
+	level := map[int64]int64{}
+	for _, b := range before {
+		level[b.SKUID] = b.Free
+	}
+	out := make([]Level, 0, len(ids))
+	for _, id := range ids {
+		out = append(out, Level{id, from, level[id]})
+	}
+	var rows []movementRow
+	err = s.db.Read(ctx).Select("sku_id, at_ms, free").
+		Where("sku_id in ? and at_ms >= ? and at_ms <= ? and free <> 0", ids, db.Millis(from), db.Millis(to)).Order("id").Find(&rows).Error
+	for _, r := range rows {
+		was := level[r.SKUID]
+		level[r.SKUID] += r.Free
+		if (was > 0) != (level[r.SKUID] > 0) {
+			out = append(out, Level{r.SKUID, db.Time(r.AtMs), level[r.SKUID]})
+		}
 	}
 	return out, err
 }

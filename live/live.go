@@ -70,6 +70,7 @@ type People interface {
 type Room interface {
 	Post(ctx context.Context, sessionID int64, typ string, data any) error
 	Viewers(sessionID int64) int
+	CloseRoom(sessionID int64) // the session is over: nobody may speak any more
 }
 
 // Media knows whose picture comes.
@@ -342,3 +343,9 @@ func (s *Service) tell(ctx context.Context, id int64, typ string, data any) {
 }
 
 func ref(id int64) string { return fmt.Sprintf("session/%d", id) }
+
+// OnAirBefore gives sessions that have been on air, those with the latest start of broadcast before a moment first; the
+// zero time means all.
+func (s *Service) OnAirBefore(ctx context.Context, before time.Time, limit int) ([]Session, error) {
+	return s.store.onAirBefore(ctx, before, limit)
+}

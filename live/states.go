@@ -161,7 +161,10 @@ func (s *Service) close(ctx context.Context, id int64, now time.Time) error {
 	if err := s.store.endGap(ctx, id, now); err != nil {
 		return err
 	}
-	db.AfterCommit(ctx, func() { s.Media.CloseSession(id) })
+	db.AfterCommit(ctx, func() {
+		s.Media.CloseSession(id)
+		s.Room.CloseRoom(id)
+	})
 	return nil
 }
 

@@ -318,3 +318,19 @@ func (s store) turns(ctx context.Context, sessionID int64) ([]Turn, error) {
 	}
 	return out, err
 }
+
+func (s store) onAirBefore(ctx context.Context, before time.Time, limit int) ([]Session, error) {
+	q := s.db.Read(ctx).Where("live_ms > 0").Order("live_ms desc, id desc").Limit(limit)
+	if !before.IsZero() {
+		q = q.Where("live_ms < ?", db.Millis(before))
+	}
+	var rows []sessionRow
+	if err := q.Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	all := make([]Session, len(rows))
+	for i, r := range rows {
+		all[i] = r.session()
+	}
+	return s.complete(ctx, all)
+}

@@ -42,7 +42,7 @@ func (c *ServeCmd) Run(env *environment, s *Settings) error {
 		return errors.Join(err, d.Close())
 	}
 	if c.Demo {
-		if err := demoIfEmpty(env, s, d); err != nil {
+		if err := demoIfEmpty(env, s, d, address(s, listener)); err != nil {
 			return errors.Join(err, listener.Close(), d.Close())
 		}
 	}

@@ -173,14 +173,14 @@ func publish(t *testing.T, c *client, base string) {
 			}
 			_ = audio.WriteSample(media.Sample{Data: []byte{0xfc, 0xff, 0xfe}, Duration: 20 * time.Millisecond})
 			if i%2 == 0 {
-				_ = video.WriteSample(media.Sample{Data: picture(i%50 == 0), Duration: 40 * time.Millisecond})
+				_ = video.WriteSample(media.Sample{Data: accessUnit(i%50 == 0), Duration: 40 * time.Millisecond})
 			}
 		}
 	}()
 }
 
-// picture is one access unit in Annex B: parameter sets and an IDR slice, or a slice that depends on it.
-func picture(key bool) []byte {
+// accessUnit is one access unit in Annex B: parameter sets and an IDR slice, or a slice that depends on it.
+func accessUnit(key bool) []byte {
 	start := []byte{0, 0, 0, 1}
 	unit := func(kind byte, n int) []byte {
 		return append(append(append([]byte{}, start...), kind), make([]byte, n)...)

@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -189,6 +190,20 @@ func (d *DB) Tx(ctx context.Context, fn func(ctx context.Context) error) error {
 		f()
 	}
 	return nil
+}
+
+// Snapshot runs fn with reads that all see the database at one moment, beside whatever is being written.
+func (d *DB) Snapshot(ctx context.Context, fn func(ctx context.Context) error) error {
+	if InTx(ctx) {
+		return fn(ctx)
+	}
+	var opts []*sql.TxOptions // SQLite's transactions see one moment by themselves
+	if d.dialect == Postgres {
+		opts = append(opts, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	}
+	return d.reader.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+		return fn(context.WithValue(ctx, txKey{}, &tx{db: g}))
+	}, opts...)
 }
 
 // AfterCommit runs f once the transaction in ctx has been committed; without one, at once. For what is nice to happen,

@@ -149,7 +149,10 @@ func doings(r *rand.Rand, s show, visits []visit, pins []pinned, goods []product
 	return deeds, lines
 }
 
-// purchases makes orders until their totals are s.gmv exactly. Prices are whole yuan, so the rest is always found.
+// closing is the sum in fen from which on the last order is made up to fit; every whole-yuan sum above it can be reached.
+const closing = 60_000
+
+// purchases makes orders until their totals are s.gmv exactly: no order leaves a rest that the prices can't make up.
 func purchases(r *rand.Rand, s show, pins []pinned, goods []product) []buy {
 	left := s.gmv
 	var buys []buy
@@ -163,13 +166,10 @@ func purchases(r *rand.Rand, s show, pins []pinned, goods []product) []buy {
 		it := item{p.product, k, 1 + int64(r.IntN(3)/2)}
 		cost := goods[p.product].skus[k].live * it.quantity
 		b := buy{at: p.from.Add(time.Duration(r.Int64N(int64(p.to.Sub(p.from))))).Truncate(time.Millisecond), channel: channel(r, s), buyer: r.IntN(20), pin: pin, items: []item{it}}
-		if left < 60_000 {
-			rest := change(left, goods)
-			if rest != nil {
-				b.items, cost = rest, left
-			}
+		if left < closing {
+			b.items, cost = change(left, goods), left
 		}
-		if cost > left {
+		if rest := left - cost; rest < 0 || (rest > 0 && rest < closing && change(rest, goods) == nil) {
 			continue
 		}
 		left -= cost

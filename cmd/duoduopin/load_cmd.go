@@ -1,0 +1,4 @@
+package main
+
+// LoadCmd will be the load generators.
+type LoadCmd struct{}
