@@ -115,7 +115,8 @@ func (s *Service) changePassword(ctx context.Context, in *struct {
 	return nil, s.ChangePassword(ctx, web.ActorFrom(ctx).AccountID, in.Body.Old, in.Body.New, keep)
 }
 
-type addressIn struct {
+// AddressBody is what a person writes of an address.
+type AddressBody struct {
 	Name      string `json:"name" maxLength:"60"`
 	Phone     string `json:"phone" maxLength:"20"`
 	Province  string `json:"province" maxLength:"60"`
@@ -127,16 +128,16 @@ type addressIn struct {
 
 type addressView struct {
 	ID int64 `json:"id"`
-	addressIn
+	AddressBody
 }
 
 type addressOut struct{ Body addressView }
 
 func viewAddress(a Address) addressView {
-	return addressView{a.ID, addressIn{a.Name, a.Phone, a.Province, a.City, a.District, a.Text, a.Default}}
+	return addressView{a.ID, AddressBody{a.Name, a.Phone, a.Province, a.City, a.District, a.Text, a.Default}}
 }
 
-func (in addressIn) address(ctx context.Context, id int64) Address {
+func (in AddressBody) address(ctx context.Context, id int64) Address {
 	return Address{id, web.ActorFrom(ctx).AccountID, in.Name, in.Phone, in.Province, in.City, in.District, in.Detail, in.IsDefault}
 }
 
@@ -148,14 +149,14 @@ func (s *Service) listAddresses(ctx context.Context, _ *struct{}) (*struct{ Body
 	return &struct{ Body web.Page[addressView] }{web.MapPage(web.Page[Address]{Items: all}, viewAddress)}, nil
 }
 
-func (s *Service) postAddress(ctx context.Context, in *struct{ Body addressIn }) (*addressOut, error) {
+func (s *Service) postAddress(ctx context.Context, in *struct{ Body AddressBody }) (*addressOut, error) {
 	a, err := s.SaveAddress(ctx, in.Body.address(ctx, 0))
 	return &addressOut{viewAddress(a)}, err
 }
 
 func (s *Service) putAddress(ctx context.Context, in *struct {
 	ID   int64 `path:"id" minimum:"1"`
-	Body addressIn
+	Body AddressBody
 },
 ) (*addressOut, error) {
 	a, err := s.SaveAddress(ctx, in.Body.address(ctx, in.ID))

@@ -40,7 +40,8 @@ type skuIn struct {
 	Stock    int64  `json:"stock,omitempty" minimum:"0" doc:"First stock of a new SKU; later: POST /skus/{id}/stock."`
 }
 
-type productIn struct {
+// ProductBody is what an operator writes of a product.
+type ProductBody struct {
 	Title         *string  `json:"title,omitempty" maxLength:"80"`
 	Subtitle      *string  `json:"subtitle,omitempty" maxLength:"120"`
 	Description   *string  `json:"description,omitempty" maxLength:"5000"`
@@ -53,7 +54,7 @@ type productIn struct {
 	SKUs          []skuIn  `json:"skus,omitempty" maxItems:"50"`
 }
 
-func (in productIn) edit() Edit {
+func (in ProductBody) edit() Edit {
 	e := Edit{
 		Title: in.Title, Subtitle: in.Subtitle, Description: in.Description, Category: in.Category, Origin: in.Origin, LicenceNo: in.LicenceNo,
 		Fresh: in.Fresh, SellingPoints: in.SellingPoints, BannedWords: in.BannedWords,
@@ -185,7 +186,7 @@ func (s *Service) getProduct(ctx context.Context, in *idIn) (*productOut, error)
 
 func (s *Service) postProduct(ctx context.Context, in *struct {
 	Body struct {
-		productIn
+		ProductBody
 		Draft bool `json:"draft,omitempty" doc:"Without it the product counts as checked by who adds it."`
 	}
 },
@@ -196,7 +197,7 @@ func (s *Service) postProduct(ctx context.Context, in *struct {
 
 func (s *Service) patchProduct(ctx context.Context, in *struct {
 	ID   int64 `path:"id" minimum:"1"`
-	Body productIn
+	Body ProductBody
 },
 ) (*productOut, error) {
 	p, err := s.Change(ctx, in.ID, in.Body.edit())

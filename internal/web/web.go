@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
+	"reflect"
 	"slices"
 	"sort"
 	"strings"
@@ -123,6 +125,7 @@ func New(e *echo.Echo, version string, report func(error)) *API {
 	cfg.OpenAPIPath = "/api/v1/openapi"
 	cfg.DocsPath, cfg.SchemasPath = "", ""
 	cfg.Info.Description = "Live-commerce streaming and ordering. Times are RFC 3339 in UTC; money is an integer number of fen."
+	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer": {Type: "http", Scheme: "bearer"},
 		"cookie": {Type: "apiKey", In: "cookie", Name: SessionCookie},
@@ -132,6 +135,27 @@ func New(e *echo.Echo, version string, report func(error)) *API {
 		a.routes = append(a.routes, Route{http.MethodGet, p, "public"})
 	}
 	return a
+}
+
+// schemaName names a type in the description by noun and name, so that each noun may have an orderView or a pictureView:
+// live.sessionView is LiveSessionView, Page[orders.orderView] is PageOrdersOrderView.
+func schemaName(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	name := t.Name()
+	if name == "" {
+		return huma.DefaultSchemaNamer(t, hint)
+	}
+	if pkg := path.Base(t.PkgPath()); pkg != "web" && strings.Contains(t.PkgPath(), "duoduopin") {
+		name = pkg + "." + name
+	}
+	var b strings.Builder
+	for _, word := range strings.FieldsFunc(name, func(r rune) bool { return strings.ContainsRune("[],.*", r) }) {
+		word = path.Base(word)
+		b.WriteString(strings.ToUpper(word[:1]) + word[1:])
+	}
+	return b.String()
 }
 
 // Handle adds a JSON route. fn returns faults as errors; its output follows huma's rules (Body, Status, headers).
