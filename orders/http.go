@@ -27,7 +27,7 @@ func (s *Service) Routes(api *web.API) {
 	web.Handle(api, web.Op{ID: "refund-order", Method: post, Path: "/api/v1/orders/{id}/refunds", Summary: "Refund all or part of a paid order", Tag: tag, Access: operator, Status: http.StatusCreated}, kind(s, s.postRefund))
 	web.Handle(api, web.Op{ID: "ship-order", Method: post, Path: "/api/v1/orders/{id}/ship", Summary: "Say that a paid order is on its way", Tag: tag, Access: operator}, kind(s, s.postShip))
 	web.Handle(api, web.Op{ID: "complete-order", Method: post, Path: "/api/v1/orders/{id}/complete", Summary: "Say that the goods are there", Tag: tag, Access: buyer}, kind(s, s.postComplete))
-	api.Raw(post, "/api/v1/payments/sandbox/callback", web.Public(), s.postCallback) // its right is the signature
+	api.Raw(post, "/api/v1/payments/sandbox/callback", web.Signature(), s.postCallback)
 }
 
 // kind makes ErrUnavailable of a database that does not answer, for every route alike.

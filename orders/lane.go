@@ -208,9 +208,9 @@ func (s *Service) placeBatch(ctx context.Context, batch []*placing) error {
 			if rest, err = step(ctx, rest); err != nil {
 				return err
 			}
-			if len(rest) == 0 {
-				return nil
-			}
+		}
+		if err := s.recogniseRefused(ctx, batch); err != nil || len(rest) == 0 {
+			return err
 		}
 		orders := make([]*Order, len(rest))
 		for i, r := range rest {
@@ -218,6 +218,30 @@ func (s *Service) placeBatch(ctx context.Context, batch []*placing) error {
 		}
 		return s.store.insertOrders(ctx, orders)
 	})
+}
+
+// recogniseRefused looks again at those who are to be refused: another process that sells from the same database may have
+// placed the same key since recognise, and taken the very stock that is missing now. That order is the one true answer.
+func (s *Service) recogniseRefused(ctx context.Context, batch []*placing) error {
+	var keys []string
+	for _, r := range batch {
+		if r.err != nil {
+			keys = append(keys, r.idem)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	known, err := s.store.byIdem(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, r := range batch {
+		if o, ok := known[r.idem]; ok && r.err != nil && o.bodyHash == r.bodyHash {
+			r.order, r.err, r.replayed = &o, nil, true
+		}
+	}
+	return nil
 }
 
 // recognise answers repeats of placed orders and forgets buyers who no longer wait; it gives the rest.
