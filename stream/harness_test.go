@@ -147,6 +147,7 @@ func wait(t testing.TB, what string, ok func() bool) {
 
 // client is a pion peer on the other side.
 type client struct {
+	mux      io.Closer // its own UDP socket, if it has one
 	dead     atomic.Bool
 	sh       *shop
 	pc       *webrtc.PeerConnection
@@ -198,6 +199,7 @@ func newClient(sh *shop, who string, o clientOptions) *client {
 			sh.t.Fatal(err)
 		}
 		mux := webrtc.NewICEUDPMux(quiet{}.NewLogger(""), &line{UDPConn: conn, dead: &c.dead})
+		c.mux = mux
 		sh.t.Cleanup(func() { _ = mux.Close() })
 		set.SetICEUDPMux(mux)
 	}

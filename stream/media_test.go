@@ -384,6 +384,7 @@ func TestJoinAndLeaveCostNothing(t *testing.T) {
 		v.sees("zhao/video", 1)
 		v.delete()
 		_ = v.pc.Close()
+		_ = v.mux.Close() // the test's own socket
 	}
 	once()
 	settle := func() int {
