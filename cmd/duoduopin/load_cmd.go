@@ -1,4 +1,160 @@
 package main
 
-// LoadCmd will be the load generators.
-type LoadCmd struct{}
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/duoduopin/duoduopin/cmd/duoduopin/load"
+	"github.com/duoduopin/duoduopin/internal/db"
+)
+
+// LoadCmd are the load generators.
+type LoadCmd struct {
+	Media  LoadMediaCmd  `cmd:"" help:"Publish a picture and have viewers receive it: CPU seconds per million packets forwarded."`
+	Chat   LoadChatCmd   `cmd:"" help:"Fill a room with sockets and speak: CPU seconds per million events delivered."`
+	Orders LoadOrdersCmd `cmd:"" help:"Place orders as fast as they are answered: orders per second and p99."`
+}
+
+// loadTarget says which server is loaded: one of its own, or a given one.
+type loadTarget struct {
+	URL      string `help:"Server to load; without it a server of its own is started on free loopback ports, with a fresh shop."`
+	Session  int64  `help:"Session on air there (with --url)."`
+	SKU      int64  `name:"sku" help:"SKU on its shelf (with --url)."`
+	Anchor   string `help:"Bearer token of the session's anchor (with --url)."`
+	Tokens   string `help:"File with \"name token\" lines of buyers, as user bulk prints them (with --url)." type:"existingfile"`
+	PID      int    `help:"Process id of that server on this machine, to read its CPU time (with --url)."`
+	Database string `help:"Database of the own server; SQLite in a temporary folder unless set."`
+	Seconds  int    `default:"15" help:"How long to measure."`
+}
+
+func (t *loadTarget) open(env *environment, buyers int) (*load.Target, error) {
+	if t.URL == "" {
+		return load.Own(env.ctx, t.Database, buyers, env.stderr)
+	}
+	target := &load.Target{URL: strings.TrimSuffix(t.URL, "/"), Session: t.Session, SKU: t.SKU, Anchor: t.Anchor, PID: t.PID}
+	if t.Session == 0 || t.PID == 0 {
+		return nil, errors.New("--url needs --session and --pid")
+	}
+	if t.Tokens == "" {
+		return target, nil
+	}
+	raw, err := os.ReadFile(t.Tokens)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range strings.Split(strings.TrimSpace(string(raw)), "\n") {
+		if _, token, ok := strings.Cut(strings.TrimSpace(l), " "); ok {
+			target.Buyers = append(target.Buyers, token)
+		}
+	}
+	return target, nil
+}
+
+func (t *loadTarget) time() time.Duration { return time.Duration(t.Seconds) * time.Second }
+
+// loading opens the target, runs, prints the result and closes.
+func loading[R any](env *environment, t *loadTarget, buyers int, run func(*load.Target) (R, error)) error {
+	target, err := t.open(env, buyers)
+	if err != nil {
+		return err
+	}
+	result, err := run(target)
+	if err := errors.Join(err, target.Close()); err != nil {
+		return err
+	}
+	out := json.NewEncoder(env.stdout)
+	out.SetIndent("", "  ")
+	return out.Encode(result)
+}
+
+// LoadMediaCmd loads the forwarding of media.
+type LoadMediaCmd struct {
+	loadTarget
+	Viewers int `default:"50" help:"Viewers."`
+	Bitrate int `default:"2500000" help:"bit/s of the picture."`
+}
+
+// Run prints a JSON result.
+func (c *LoadMediaCmd) Run(env *environment) error {
+	return loading(env, &c.loadTarget, 1, func(t *load.Target) (load.MediaResult, error) {
+		return load.Media(env.ctx, t, load.MediaOptions{Viewers: c.Viewers, Bitrate: c.Bitrate, Time: c.time()})
+	})
+}
+
+// LoadChatCmd loads the room.
+type LoadChatCmd struct {
+	loadTarget
+	Sockets  int `default:"1000" help:"Sockets that listen."`
+	Speakers int `default:"20" help:"Buyers who speak."`
+	Rate     int `default:"20" help:"Messages a second, over all speakers."`
+}
+
+// Run prints a JSON result.
+func (c *LoadChatCmd) Run(env *environment) error {
+	return loading(env, &c.loadTarget, c.Speakers, func(t *load.Target) (load.ChatResult, error) {
+		if len(t.Buyers) == 0 {
+			return load.ChatResult{}, errors.New("--tokens: nobody to speak")
+		}
+		return load.Chat(env.ctx, t, load.ChatOptions{Sockets: c.Sockets, Rate: c.Rate, Time: c.time()})
+	})
+}
+
+// LoadOrdersCmd loads placing.
+type LoadOrdersCmd struct {
+	loadTarget
+	Buyers int `default:"64" help:"Buyers who order at the same time."`
+}
+
+// Run prints a JSON result.
+func (c *LoadOrdersCmd) Run(env *environment) error {
+	return loading(env, &c.loadTarget, c.Buyers, func(t *load.Target) (load.OrdersResult, error) {
+		if len(t.Buyers) == 0 || t.SKU == 0 {
+			return load.OrdersResult{}, errors.New("--tokens and --sku are needed: nobody to buy, or nothing")
+		}
+		r, err := load.Orders(env.ctx, t, load.OrdersOptions{Buyers: c.Buyers, Time: c.time()}, func(ctx context.Context) (float64, error) {
+			return rawCommits(ctx, c.Database, 3*time.Second)
+		})
+		r.Database = db.SQLite
+		if strings.HasPrefix(c.Database, "postgres") {
+			r.Database = db.Postgres
+		}
+		return r, err
+	})
+}
+
+// rawCommits is the floor of orders: how many transactions with one inserted row a second the same kind of database
+// commits, one after the other on one connection, with the settings that we ship.
+func rawCommits(ctx context.Context, url string, d time.Duration) (rate float64, err error) {
+	if url == "" {
+		dir, err := os.MkdirTemp("", "duoduopin-commits-")
+		if err != nil {
+			return 0, err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		url = "sqlite:" + filepath.Join(dir, "commits.db")
+	}
+	conn, err := db.Open(ctx, url)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	table := fmt.Sprintf("load_commits_%d", time.Now().UnixNano())
+	if err := conn.Write(ctx).Exec("create table " + table + " (n bigint)").Error; err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, conn.Write(ctx).Exec("drop table "+table).Error) }()
+	n, start := 0, time.Now()
+	for ; time.Since(start) < d; n++ {
+		if err := conn.Write(ctx).Exec("insert into "+table+" (n) values (?)", n).Error; err != nil {
+			return 0, err
+		}
+	}
+	return math.Round(float64(n) / time.Since(start).Seconds()), nil
+}

@@ -1,0 +1,263 @@
+// Package load has the load generators: real clients against a real server, and beside them a bare baseline measured in
+// the same run, so that a result means something on another machine. Results are JSON.
+package load
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Target is the server under load and what the generators need there.
+type Target struct {
+	URL      string
+	Session  int64
+	SKU      int64
+	Anchor   string   // bearer token
+	Operator string   // bearer token
+	Buyers   []string // bearer tokens
+	PID      int      // of a server on this machine, to read its CPU time; 0: not known
+
+	stop func() error
+}
+
+// Own starts a server of its own on free loopback ports with a fresh shop: one session on air, one SKU with plenty of
+// stock, and so many buyers. database is a URL, empty for SQLite in the temporary folder. Close ends it.
+func Own(ctx context.Context, database string, buyers int, log io.Writer) (*Target, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "duoduopin-load-")
+	if err != nil {
+		return nil, err
+	}
+	if database == "" {
+		database = "sqlite:" + filepath.Join(dir, "load.db")
+	}
+	httpAddr, mediaAddr, err := freePorts()
+	if err != nil {
+		return nil, err
+	}
+	common := []string{"--data-dir", dir, "--database-url", database, "--http-addr", httpAddr, "--media-addr", mediaAddr, "--public-ips", "127.0.0.1", "--limits", "off"}
+	cmd := exec.CommandContext(ctx, self, append([]string{"serve", "--migrate"}, common...)...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 20 * time.Second
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	t := &Target{URL: "http://" + httpAddr, PID: cmd.Process.Pid, stop: func() error {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		return errors.Join(cmd.Wait(), os.RemoveAll(dir))
+	}}
+	if err := t.ready(ctx); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	run := func(args ...string) (string, error) {
+		out, err := exec.CommandContext(ctx, self, append(args, common...)...).Output()
+		return strings.TrimSpace(string(out)), err
+	}
+	if err := t.furnish(ctx, run, buyers); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+// Close ends a server that Own started.
+func (t *Target) Close() error {
+	if t.stop == nil {
+		return nil
+	}
+	return t.stop()
+}
+
+func freePorts() (tcp, udp string, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	if err != nil {
+		return "", "", err
+	}
+	m, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	if err != nil {
+		return "", "", errors.Join(err, l.Close())
+	}
+	return l.Addr().String(), m.Addr().String(), errors.Join(l.Close(), m.Close())
+}
+
+func (t *Target) ready(ctx context.Context) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(30 * time.Second)
+	for {
+		if status, _, err := t.get(ctx, "/readyz"); err == nil && status == http.StatusOK {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-late:
+			return errors.New("the server did not become ready within 30 s")
+		case <-tick.C:
+		}
+	}
+}
+
+func (t *Target) furnish(ctx context.Context, run func(...string) (string, error), buyers int) error {
+	tokens := map[string]string{}
+	for name, role := range map[string]string{"load-operator": "operator", "load-anchor": "anchor"} {
+		if _, err := run("user", "add", name, "--role", role); err != nil {
+			return fmt.Errorf("user add: %w", err)
+		}
+		var err error
+		if tokens[role], err = run("user", "token", name); err != nil {
+			return fmt.Errorf("user token: %w", err)
+		}
+	}
+	t.Operator, t.Anchor = tokens["operator"], tokens["anchor"]
+	lines, err := run("user", "bulk", "--role", "buyer", "--prefix", "load", "--count", strconv.Itoa(max(1, buyers)))
+	if err != nil {
+		return fmt.Errorf("user bulk: %w", err)
+	}
+	for _, l := range strings.Split(lines, "\n") {
+		if _, token, ok := strings.Cut(l, " "); ok {
+			t.Buyers = append(t.Buyers, token)
+		}
+	}
+	var product struct {
+		SKUs []struct {
+			ID int64 `json:"id"`
+		} `json:"skus"`
+	}
+	if err := t.call(ctx, t.Operator, "/api/v1/products", map[string]any{"title": "Load", "skus": []any{map[string]any{"name": "one", "price_fen": 100, "stock": 10_000_000}}}, &product); err != nil {
+		return err
+	}
+	t.SKU = product.SKUs[0].ID
+	var session struct {
+		ID int64 `json:"id"`
+	}
+	if err := t.call(ctx, t.Operator, "/api/v1/sessions", map[string]any{
+		"title": "Load", "starts_at": time.Now().UTC(), "anchors": []string{"load-anchor"}, "shelf": []any{map[string]any{"sku_id": t.SKU}},
+	}, &session); err != nil {
+		return err
+	}
+	t.Session = session.ID
+	return t.call(ctx, t.Operator, t.path("/start"), nil, nil)
+}
+
+func (t *Target) path(rest string) string {
+	return fmt.Sprintf("/api/v1/sessions/%d%s", t.Session, rest)
+}
+
+func (t *Target) get(ctx context.Context, path string) (int, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.URL+path, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	return do(http.DefaultClient, req)
+}
+
+func do(c *http.Client, req *http.Request) (int, []byte, error) {
+	res, err := c.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return res.StatusCode, body, err
+}
+
+// call posts JSON and wants a success.
+func (t *Target) call(ctx context.Context, token, path string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.URL+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+token)
+	status, raw, err := do(http.DefaultClient, req)
+	if err != nil {
+		return err
+	}
+	if status/100 != 2 {
+		return fmt.Errorf("POST %s: %d %s", path, status, raw)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(raw, out)
+}
+
+// cpu gives the CPU seconds that the server has used, user and system, from /proc (Linux).
+func (t *Target) cpu() (float64, error) {
+	if t.PID == 0 {
+		return 0, errors.New("no process id: the server's CPU time is not known")
+	}
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", t.PID))
+	if err != nil {
+		return 0, err
+	}
+	// Fields after the command, which stands in brackets and may hold spaces (proc_pid_stat(5)): 14 and 15 are utime, stime.
+	_, rest, _ := bytes.Cut(raw, []byte(") "))
+	f := strings.Fields(string(rest))
+	if len(f) < 13 {
+		return 0, errors.New("/proc/stat is too short")
+	}
+	user, err1 := strconv.ParseFloat(f[11], 64)
+	system, err2 := strconv.ParseFloat(f[12], 64)
+	const ticks = 100 // USER_HZ on every Linux that Go runs on
+	return (user + system) / ticks, errors.Join(err1, err2)
+}
+
+// rss gives the server's resident memory in bytes.
+func (t *Target) rss() int64 {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", t.PID))
+	if err != nil {
+		return 0
+	}
+	f := strings.Fields(string(raw))
+	if len(f) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(f[1], 10, 64)
+	return pages * int64(os.Getpagesize())
+}
+
+// metric reads one counter of the server's /metrics.
+func (t *Target) metric(ctx context.Context, name string) (float64, error) {
+	_, body, err := t.get(ctx, "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	for _, line := range strings.Split(string(body), "\n") {
+		if v, ok := strings.CutPrefix(line, name+" "); ok {
+			return strconv.ParseFloat(v, 64)
+		}
+	}
+	return 0, fmt.Errorf("no metric %s", name)
+}
+
+// ownCPU gives the CPU seconds of this process.
+func ownCPU() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	sec := func(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
+	return sec(u.Utime) + sec(u.Stime)
+}
