@@ -1,0 +1,4 @@
+package catalog
+
+// Orientation is for the fuzz test.
+func Orientation(raw []byte) int { return orientation(raw) }
