@@ -16,8 +16,9 @@ test('a live sale, from the camera to the report', async ({ browser }) => {
       data: { title: '浏览器里的一场', starts_at: new Date().toISOString(), anchors: ['anchor1'], shelf: [{ sku_id: sku.id, price_fen: 9900, stock: 10 }] },
     })
     expect(made.status()).toBe(201)
+    const body = await made.json()
     await operator.context().close()
-    return { ...(await made.json()), product: products.items[0].id as number }
+    return { ...body, product: products.items[0].id as number }
   })
 
   await test.step('the anchor checks the camera and goes on air', async () => {

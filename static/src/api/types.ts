@@ -32,6 +32,9 @@ export interface Address {
 /** What a buyer types for an address. */
 export type AddressForm = Omit<Address, 'id'>
 
+/** Where an order goes. */
+export type OrderAddress = Omit<AddressForm, 'is_default'>
+
 export type SessionState = 'scheduled' | 'rehearsing' | 'live' | 'interrupted' | 'ended' | 'cancelled'
 
 export interface SessionAnchor {
@@ -100,6 +103,7 @@ export interface Sku {
   on_hand?: number // these three for staff
   reserved?: number
   sold?: number
+  stopped?: boolean // its figures do not add up: nothing of it is sold until an operator resumes
 }
 
 export interface Product {
@@ -129,6 +133,7 @@ export interface OrderLine {
   product_id: number
   title: string
   sku_name: string
+  fresh?: boolean // exempt from the 7-day return
   pin_id: number | null
   anchors: string[] | null
 }
@@ -137,6 +142,7 @@ export interface Refund {
   id: number
   amount_fen: number
   reason: string
+  automatic?: boolean // a payment that came too late or twice goes back; not part of refunded_fen
   state: string
   requested_at: string
   succeeded_at: string | null
@@ -153,17 +159,20 @@ export interface Payment {
 export interface Order {
   id: string
   state: OrderState
+  reason?: string // why it was cancelled: buyer, operator, expired
   session_id: number
   pin_id: number | null
   anchor: string | null
   channel: string
   total_fen: number
+  paid_fen?: number
   items: OrderLine[]
-  expires_at: string
+  expires_at: string | null
   created_at: string
   paid_at: string | null
   buyer?: string // staff only
-  address: AddressForm | null
+  number?: string // the other platform's number
+  address: OrderAddress | null
   refunded_fen: number
   refunds: Refund[] | null
   payments: Payment[] | null
@@ -178,7 +187,7 @@ export interface OrderItem {
 
 export interface Quote {
   total_fen: number
-  items: { sku_id: number; quantity: number; price_fen: number; title: string; sku_name: string }[]
+  items: { sku_id: number; quantity: number; price_fen: number; title: string; sku_name: string; fresh?: boolean }[]
 }
 
 export interface AuditEntry {
@@ -243,16 +252,30 @@ export interface Report {
     paid_orders: number
     units: number
     paid_fen: number
+    ctr?: number | null
+    ctor?: number | null
+    payment_rate?: number | null
   }[]
   minutes: { at: string; online: number; chat: number; likes: number; orders: number; paid_fen: number; [more: string]: number | string }[]
   events: { at: string; to?: string | null; type: string; [more: string]: unknown }[]
   formulas: Record<string, string>
+  formulas_en?: Record<string, string>
+  usual?: Record<string, number | null> | null // medians of the last evenings, keys as in totals
+  honest?: { paid_fen: number; flagged_fen: number; without_flagged_fen: number }
 }
 
 /** What the room tells, see docs/protocol.md. Kept events carry seq, fleeting ones do not. */
 export type RoomEvent = { at: string; seq?: number } & (
-  | { type: 'hello'; seq: number; resumed: boolean; session: { id: number; title: string; state: SessionState }; epoch: string | number; server_time: string }
-  | { type: 'chat'; id: string; user: ChatUser; text: string }
+  | {
+      type: 'hello'
+      seq: number
+      resumed: boolean
+      session: { id: number; title: string; state: SessionState }
+      epoch: string | number
+      you?: ChatUser
+      server_time: string
+    }
+  | { type: 'chat'; id: string; user: ChatUser; text: string; removed?: boolean }
   | { type: 'pin'; pin_id: number; product: Product; anchors: string[] }
   | { type: 'unpin'; pin_id: number; product?: Product; anchors?: string[] }
   | { type: 'product'; product_id: number; skus: { id: number; price_fen: number; stock: number }[] }

@@ -21,7 +21,9 @@ export const day = (at: string | number | Date): string => format({ month: 'shor
 export function dayAndTime(at: string | number | Date): string {
   const date = new Date(at)
   const year = date.getFullYear() === new Date().getFullYear() ? {} : ({ year: 'numeric' } as const)
-  return format({ ...year, month: 'short', day: 'numeric', weekday: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(date)
+  return format({ ...year, month: 'short', day: 'numeric', weekday: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(
+    date,
+  )
 }
 
 /** 12,345 */

@@ -14,9 +14,18 @@ const known: Record<string, () => Told> = {
   'price-changed': () => ({ title: t('priceTitle'), text: t('priceText') }),
   'total-changed': () => ({ title: t('priceTitle'), text: t('priceText') }),
   'not-selling': () => ({ title: t('closedTitle'), text: t('closedText') }),
+  'session-not-open': () => ({ title: t('closedTitle'), text: t('closedText') }),
+  'order-expired': () => ({ title: t('expiredTitle'), text: t('expiredText') }),
+  'already-paid': () => ({ title: t('paidTitle'), text: t('paidText') }),
+  'wrong-state': () => ({ title: t('stateTitle'), text: t('stateText') }),
+  busy: () => ({ title: t('busyTitle'), text: t('busyText') }),
+  stopping: () => ({ title: t('busyTitle'), text: t('busyText') }),
   closed: () => ({ title: t('closedTitle'), text: t('closedText') }),
   'open-hold': () => ({ title: t('holdTitle'), text: t('holdText') }),
   'bad-sign-in': () => ({ title: t('badSignInTitle'), text: t('badSignInText') }),
+  'wrong-sign-in': () => ({ title: t('badSignInTitle'), text: t('badSignInText') }),
+  disabled: () => ({ title: t('disabledTitle'), text: t('disabledText') }),
+  'too-many-addresses': () => ({ title: t('addressesTitle'), text: t('addressesText') }),
   'sign-in': () => ({ title: t('signInTitle'), text: t('signInText') }),
 }
 

@@ -19,7 +19,9 @@ export function useTrap(box: Ref<HTMLElement | null>, on: Ref<boolean>, escape: 
       return
     }
     if (e.key !== 'Tab') return
-    const all = [...box.value.querySelectorAll<HTMLElement>(focusable)].filter((el) => el.offsetParent !== null || el === document.activeElement)
+    const all = [...box.value.querySelectorAll<HTMLElement>(focusable)].filter(
+      (el) => el.offsetParent !== null || el === document.activeElement,
+    )
     const [first, last] = [all[0], all.at(-1)]
     if (!first || !last) return e.preventDefault()
     const inside = box.value.contains(document.activeElement)

@@ -1,0 +1,450 @@
+// Package chat is the room beside the picture: WebSocket members, what they say, what the shop tells them (pins, prices,
+// sales, notices), moderation, and who was there and did what, as rows for the reports.
+//
+// What it guarantees: every kept event of a room has a seq that rises by exactly one, the same on every node, because it
+// is the sequence of the room's JetStream stream. A member sees kept events in that order, without a gap and without a
+// repetition between history and live delivery; one who can't be served like that is told so and comes back. One frame is
+// built for all members of a room, whatever their number. A slow member is cut and hurts nobody else. What the log holds
+// is copied to the database once, also after a crash.
+//
+// What it does not: chat is at most once. A message is acknowledged by appearing in the room; money, stock and anything
+// private never goes through here.
+//
+// What it asks: a Gate that says who may watch and moderate, and an Audit. Run must run for facts and the record to reach
+// the database; Shutdown must be called before the HTTP server's, which doesn't know the sockets any more.
+package chat
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/duoduopin/duoduopin/internal/bus"
+	"github.com/duoduopin/duoduopin/internal/clock"
+	"github.com/duoduopin/duoduopin/internal/db"
+	"github.com/duoduopin/duoduopin/internal/fault"
+	"github.com/duoduopin/duoduopin/internal/web"
+)
+
+// Faults of this package, beside fault.Missing("session") and fault.Missing("message").
+var (
+	ErrUnavailable = fault.New(fault.Unavailable, "room-unavailable", "the room can't be reached at the moment; come back in a few seconds")
+	ErrClosing     = fault.New(fault.Unavailable, "closing", "the server is going down; come back in a moment")
+	ErrUpgrade     = fault.New(fault.BadRequest, "upgrade-required", "this address speaks WebSocket; see docs/protocol.md")
+	ErrOrigin      = fault.New(fault.Forbidden, "cross-origin", "another site's page may only join with a bearer token")
+	ErrSockets     = fault.New(fault.TooMany, "too-many-sockets", "too many connections are open from here; close some and try again")
+)
+
+// Room is what the Gate tells of a session.
+type Room struct {
+	ID    int64
+	Title string
+	State string // scheduled, rehearsing, live, interrupted, ended, cancelled
+}
+
+// Gate says who may watch and moderate. A session that does not exist or may not be seen is fault.Missing("session").
+type Gate interface {
+	MayWatch(ctx context.Context, sessionID int64, a web.Actor) (Room, error)
+	MayModerate(ctx context.Context, sessionID int64, a web.Actor) error
+}
+
+// Audit keeps what moderators do; it joins the transaction in ctx.
+type Audit interface {
+	Record(ctx context.Context, action, subject string, detail any) error
+}
+
+// Config is what New needs besides the Gate and the Audit. Database, bus and clock are required.
+type Config struct {
+	DB         *db.DB
+	Bus        *bus.Bus
+	Clock      clock.Clock
+	Limits     bool                  // rates per person and socket, sockets per person and address
+	Registerer prometheus.Registerer // nil: no metrics
+	Log        *slog.Logger          // nil: slog.Default
+}
+
+const (
+	idleRoom   = 30 * time.Second // a room that nobody is in any more is kept this long
+	flushEvery = time.Second      // how often facts and the record are written
+	beatEvery  = 15 * time.Second
+	postTime   = 5 * time.Second // for an event of the server's to reach the log
+	speakTime  = 2 * time.Second // for a member's
+	noticeMost = 200             // runes
+)
+
+// Service is all rooms of this process.
+type Service struct {
+	db      *db.DB
+	store   store
+	bus     *bus.Bus
+	clock   clock.Clock
+	log     *slog.Logger
+	limits  bool
+	gate    Gate
+	audit   Audit
+	journal *journal
+	record  *recorder
+	facts   *notebook
+	door    *door
+	speech  *web.Limiter
+	clicks  *web.Limiter
+	metrics metrics
+	node    string // names this process to the others
+	secret  secret
+
+	life    context.Context // of rooms and members; ends when Run does
+	end     context.CancelFunc
+	sockets sync.WaitGroup // members being served; Add only under mu and before closing
+	halls   sync.WaitGroup // rooms being run; likewise
+
+	mu      sync.Mutex // guards what follows
+	rooms   map[int64]*room
+	closing bool
+}
+
+// New returns the service. Members can join at once; facts and record are written while Run runs.
+func New(c Config, gate Gate, audit Audit) (*Service, error) {
+	if c.DB == nil || c.Bus == nil || c.Clock == nil || gate == nil || audit == nil {
+		return nil, errors.New("chat: database, bus, clock, gate and audit are required")
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	s := &Service{
+		db: c.DB, store: store{c.DB}, bus: c.Bus, clock: c.Clock, log: c.Log, limits: c.Limits, gate: gate, audit: audit,
+		door: newDoor(c.Limits), node: rand.Text()[:12], rooms: map[int64]*room{},
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.journal = newJournal(c.Bus, s.logSeen)
+	s.record = newRecorder(s.journal, s.store, c.DB, c.Log)
+	s.facts = newNotebook(s.store, c.DB)
+	if c.Limits {
+		s.speech = web.NewLimiter(c.Clock, time.Second, 5)
+		s.clicks = web.NewLimiter(c.Clock, time.Second/10, 20)
+	}
+	s.metrics = newMetrics(c.Registerer, func() float64 { return float64(s.members()) })
+	return s, nil
+}
+
+// Run owns everything that goes on behind: the record, the facts, heartbeats, news from other nodes, rooms. It returns
+// when ctx has ended, the sockets are closed and what was known has been written.
+func (s *Service) Run(ctx context.Context) error {
+	if err := s.closeStale(ctx); err != nil {
+		s.log.Warn("closing stays that a crash left open failed and is repeated", "error", err.Error())
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.listen(gctx) })
+	g.Go(func() error { s.record.run(gctx); return nil })
+	g.Go(func() error { s.keepFacts(gctx); return nil })
+	g.Go(func() error { s.keepHouse(gctx); return nil })
+	err := g.Wait()
+	s.stop()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), postTime)
+	defer cancel()
+	return errors.Join(err, s.facts.flush(last), s.record.copyAll(last))
+}
+
+// Shutdown tells every socket to come back (close code 1012, the reason spreads them) and waits for their end, at most
+// until ctx ends; those left are cut. New ones are refused from now on.
+func (s *Service) Shutdown(ctx context.Context) {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	members := s.allMembers()
+	spread := min(5000, 500+len(members))
+	for _, m := range members {
+		m.out.finish(codeRestart, fmt.Sprintf("retry_ms=%d", mathrand.IntN(spread)), false)
+	}
+	done := make(chan struct{})
+	go func() { s.sockets.Wait(); close(done) }() // ends when the sockets do, at the latest after stop
+	select {
+	case <-done:
+	case <-ctx.Done():
+		for _, m := range s.allMembers() {
+			_ = m.conn.Close()
+		}
+		<-done
+	}
+}
+
+// stop ends members and rooms and waits for them.
+func (s *Service) stop() {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	for _, m := range s.allMembers() {
+		_ = m.conn.Close()
+	}
+	s.sockets.Wait()
+	s.end()
+	s.halls.Wait()
+}
+
+// Post puts a kept event of the server's into the room's log: pin, unpin, product, notice, sold, session and the like. The
+// fields of data stand beside type, seq and at. Nobody needs to be in the room.
+func (s *Service) Post(ctx context.Context, sessionID int64, typ string, data any) error {
+	body, err := compose(typ, s.clock.Now(), data)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, postTime)
+	defer cancel()
+	if _, err := s.journal.append(ctx, sessionID, body, speaker{}); err != nil {
+		return ErrUnavailable.RetryAfter(time.Second).Because(err)
+	}
+	s.metrics.events.WithLabelValues(typ).Inc()
+	s.record.mark(sessionID)
+	return nil
+}
+
+// CloseRoom says that the session is over: everybody's stay ends now, nobody may speak. Sockets stay until they leave.
+func (s *Service) CloseRoom(sessionID int64) {
+	if r := s.room(sessionID); r != nil {
+		r.conclude(s.clock.Now())
+	}
+}
+
+// Viewers counts the distinct viewers that are in the room, on all nodes.
+func (s *Service) Viewers(sessionID int64) int {
+	if r := s.room(sessionID); r != nil {
+		return r.viewers()
+	}
+	return 0
+}
+
+// Remove takes a message down: members are told, and history shows it without its text from now on. The record keeps it.
+func (s *Service) Remove(ctx context.Context, a web.Actor, sessionID int64, seq uint64, reason string) error {
+	if err := s.gate.MayModerate(ctx, sessionID, a); err != nil {
+		return err
+	}
+	rec, err := s.journal.get(ctx, sessionID, seq)
+	if err != nil {
+		return err
+	}
+	if rec.head().Type != "chat" {
+		return fault.Missing("message")
+	}
+	detail := map[string]any{"seq": seq, "user": rec.head().User.ID, "reason": reason}
+	if err := s.audit.Record(ctx, "chat.remove", subject(sessionID), detail); err != nil {
+		return err
+	}
+	return s.Post(ctx, sessionID, "removed", map[string]any{"removed_seq": seq})
+}
+
+// Mute keeps a viewer, named by the public id, from speaking in this room, everywhere within a second.
+func (s *Service) Mute(ctx context.Context, a web.Actor, sessionID int64, user string, minutes int64, reason string) (time.Time, error) {
+	if err := s.gate.MayModerate(ctx, sessionID, a); err != nil {
+		return time.Time{}, err
+	}
+	until := s.clock.Now().Add(time.Duration(minutes) * time.Minute)
+	err := s.db.Tx(ctx, func(ctx context.Context) error {
+		if err := s.audit.Record(ctx, "chat.mute", subject(sessionID), map[string]any{"user": user, "minutes": minutes, "reason": reason}); err != nil {
+			return err
+		}
+		return s.store.mute(ctx, muteRow{SessionID: sessionID, UserID: user, UntilMs: db.Millis(until), ByAccount: a.AccountID, Reason: reason, AtMs: db.Millis(s.clock.Now())})
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	return until, s.tellMutes(ctx, sessionID)
+}
+
+// Unmute lets a viewer speak again.
+func (s *Service) Unmute(ctx context.Context, a web.Actor, sessionID int64, user string) error {
+	if err := s.gate.MayModerate(ctx, sessionID, a); err != nil {
+		return err
+	}
+	err := s.db.Tx(ctx, func(ctx context.Context) error {
+		if err := s.audit.Record(ctx, "chat.unmute", subject(sessionID), map[string]any{"user": user}); err != nil {
+			return err
+		}
+		return s.store.unmute(ctx, sessionID, user)
+	})
+	if err != nil {
+		return err
+	}
+	return s.tellMutes(ctx, sessionID)
+}
+
+// Notice tells the room something in the shop's name.
+func (s *Service) Notice(ctx context.Context, a web.Actor, sessionID int64, text string) error {
+	if err := s.gate.MayModerate(ctx, sessionID, a); err != nil {
+		return err
+	}
+	text, n := clean(text)
+	if n == 0 || n > noticeMost {
+		return fault.Bad("text", fmt.Sprintf("must have 1 to %d characters", noticeMost))
+	}
+	if err := s.audit.Record(ctx, "chat.notice", subject(sessionID), map[string]any{"text": text}); err != nil {
+		return err
+	}
+	return s.Post(ctx, sessionID, "notice", map[string]any{"text": text})
+}
+
+func subject(sessionID int64) string { return fmt.Sprintf("session/%d", sessionID) }
+
+// tellMutes makes this node's and the other nodes' rooms read the mutes again.
+func (s *Service) tellMutes(ctx context.Context, sessionID int64) error {
+	s.announceMutes(sessionID)
+	if r := s.room(sessionID); r != nil {
+		return r.readMutes(ctx)
+	}
+	return nil
+}
+
+// logSeen is told by the journal which log a room has. When it is another than the one that an open room follows, positions
+// mean nothing any more: the members are sent away to come back to a new start.
+func (s *Service) logSeen(sessionID int64, epoch string) {
+	if r := s.room(sessionID); r != nil && r.follows(epoch) {
+		return
+	} else if r != nil {
+		s.log.Warn("a room's log was gone and starts anew", "session_id", sessionID)
+		s.drop(r)
+	}
+}
+
+// drop forgets a room at once; its members come back to a fresh one.
+func (s *Service) drop(r *room) {
+	s.forget(r)
+	r.quit()
+	r.dismiss(codeReset)
+}
+
+// enter gives the session's room, open, and keeps it until exit.
+func (s *Service) enter(ctx context.Context, about Room) (*room, error) {
+	r, err := s.hold(about)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-r.ready:
+	case <-ctx.Done():
+		s.exit(r)
+		return nil, ctx.Err()
+	}
+	if r.err != nil {
+		s.exit(r)
+		return nil, ErrUnavailable.RetryAfter(2 * time.Second).Because(r.err)
+	}
+	r.learn(about)
+	return r, nil
+}
+
+func (s *Service) hold(about Room) (*room, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return nil, ErrClosing.RetryAfter(2 * time.Second)
+	}
+	r, ok := s.rooms[about.ID]
+	if !ok {
+		r = newRoom(s, about)
+		s.rooms[about.ID] = r
+		s.halls.Go(r.run)
+	}
+	r.refs++
+	return r, nil
+}
+
+func (s *Service) exit(r *room) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.refs--; r.refs == 0 {
+		r.idle = time.Now()
+	}
+}
+
+// forget takes a room out of the list: the next one who comes gets a new one.
+func (s *Service) forget(r *room) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rooms[r.id] == r {
+		delete(s.rooms, r.id)
+	}
+}
+
+// closeIdle ends the rooms that have been empty for long enough.
+func (s *Service) closeIdle(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, r := range s.rooms {
+		if r.refs == 0 && now.Sub(r.idle) >= idleRoom {
+			delete(s.rooms, id)
+			r.quit()
+		}
+	}
+}
+
+func (s *Service) isClosing() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.closing }
+
+func (s *Service) room(id int64) *room { s.mu.Lock(); defer s.mu.Unlock(); return s.rooms[id] }
+
+func (s *Service) allRooms() []*room {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*room, 0, len(s.rooms))
+	for _, r := range s.rooms {
+		all = append(all, r)
+	}
+	return all
+}
+
+func (s *Service) allMembers() []*member {
+	var all []*member
+	for _, r := range s.allRooms() {
+		all = append(all, r.everybody()...)
+	}
+	return all
+}
+
+func (s *Service) members() int {
+	n := 0
+	for _, r := range s.allRooms() {
+		n += r.size()
+	}
+	return n
+}
+
+// serve runs a member until it leaves; false when the service is closing.
+func (s *Service) serve(m *member) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.sockets.Go(m.serve)
+	return true
+}
+
+// secret keeps the key of the public ids, read from the database when first needed.
+type secret struct {
+	mu  sync.Mutex
+	key []byte
+}
+
+// publicID is how the room knows a viewer: the same in every room and after every sign-in, and no way back from it.
+func (s *Service) publicID(ctx context.Context, viewer string) (string, error) {
+	s.secret.mu.Lock()
+	defer s.secret.mu.Unlock()
+	if s.secret.key == nil {
+		key, err := s.store.secret(ctx)
+		if err != nil {
+			return "", err
+		}
+		s.secret.key = key
+	}
+	mac := hmac.New(sha256.New, s.secret.key)
+	mac.Write([]byte(viewer))
+	return hex.EncodeToString(mac.Sum(nil))[:12], nil
+}

@@ -1,0 +1,23 @@
+package chat
+
+import "github.com/gorilla/websocket"
+
+// The close codes that this server sends. 4000-4499 mean: do not come back. 4500-4999 and 1012 mean: come back, with
+// ?after= and the wait that stands beside them. The same table is in docs/protocol.md.
+//
+//	code  meaning                                              come back
+//	1009  a frame was larger than 4 KiB                        no: it would happen again
+//	1012  the server restarts; reason "retry_ms=N"             after N ms
+//	4400  three frames that are no messages                    no
+//	4410  the session is over; history has been sent           no
+//	4429  far more frames than allowed                         no (a person may try again in a minute)
+//	4508  too slow: 256 KiB or 5 s were waiting                at once; usually seen as 1006, as the line is full
+//	4509  the room's log starts anew or has a hole             at once; hello says resumed: false
+const (
+	codeRestart = websocket.CloseServiceRestart // 1012
+	codeBad     = 4400
+	codeOver    = 4410
+	codeFlood   = 4429
+	codeSlow    = 4508
+	codeReset   = 4509
+)

@@ -1,0 +1,169 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/duoduopin/duoduopin/internal/db"
+)
+
+// newsEvery is how often a node repeats to the others how many watch with it.
+const newsEvery = 5 * time.Second
+
+// staleAfter is after how long a node that says nothing is taken for dead, its viewers for gone.
+const staleAfter = 3 * beatEvery
+
+const (
+	subjectTally = "duoduopin.chat.tally"
+	subjectMutes = "duoduopin.chat.mutes"
+)
+
+// news is what nodes tell each other of a room: fleeting, by plain NATS.
+type news struct {
+	Node    string `json:"node"`
+	Session int64  `json:"session"`
+	Viewers int64  `json:"viewers"`
+	Likes   int64  `json:"likes"` // new ones
+}
+
+// keepFacts writes facts every second and says every 15 s that stays go on.
+func (s *Service) keepFacts(ctx context.Context) {
+	flush, beat := time.NewTicker(flushEvery), time.NewTicker(beatEvery)
+	defer flush.Stop()
+	defer beat.Stop()
+	var w worry
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-flush.C:
+			err = s.facts.flush(ctx)
+		case <-beat.C:
+			err = s.heartbeat(ctx)
+		}
+		if ctx.Err() == nil {
+			w.hear(s.log, "writing who was in the rooms", err)
+		}
+	}
+}
+
+// worry logs when something that is repeated begins to fail, and when it works again; not every time between.
+type worry struct{ failing bool }
+
+func (w *worry) hear(log *slog.Logger, what string, err error) {
+	if (err != nil) == w.failing {
+		return
+	}
+	if w.failing = err != nil; w.failing {
+		log.Warn("background work fails and is repeated", "what", what, "error", err.Error())
+	} else {
+		log.Info("background work goes on again", "what", what)
+	}
+}
+
+func (s *Service) heartbeat(ctx context.Context) error {
+	if err := s.store.beat(ctx, s.node, s.clock.Now()); err != nil {
+		return err
+	}
+	return s.store.closeStale(ctx, s.node, s.clock.Now().Add(-staleAfter))
+}
+
+// closeStale ends the stays that a crash left open, when they were last seen. An SQLite database has one process, which is
+// this one: all open stays are left over. On PostgreSQL other nodes may be alive: theirs are given time to be seen.
+func (s *Service) closeStale(ctx context.Context) error {
+	before := s.clock.Now()
+	if s.db.Dialect() != db.SQLite {
+		before = before.Add(-staleAfter)
+	}
+	return s.store.closeStale(ctx, s.node, before)
+}
+
+// keepHouse closes empty rooms and repeats to other nodes what they may have missed.
+func (s *Service) keepHouse(ctx context.Context) {
+	tick := time.NewTicker(newsEvery)
+	defer tick.Stop()
+	var w worry
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			s.closeIdle(now)
+			var err error
+			for _, r := range s.allRooms() {
+				err = errors.Join(err, r.tidy(ctx, now))
+			}
+			if ctx.Err() == nil {
+				w.hear(s.log, "reading mutes", err)
+			}
+		}
+	}
+}
+
+// tidy forgets who is gone, and looks for mutes that this node was not told of.
+func (r *room) tidy(ctx context.Context, now time.Time) error {
+	r.mu.Lock()
+	r.presence.sweep(r.svc.clock.Now())
+	r.tally.forget(now)
+	own, likes := r.presence.count(), r.tally.takeNew()
+	r.mu.Unlock()
+	r.svc.announceTally(r.id, int64(own), likes)
+	r.poke()
+	return r.readMutes(ctx)
+}
+
+// listen hears other nodes until ctx ends.
+func (s *Service) listen(ctx context.Context) error {
+	hear := make(chan *nats.Msg, 1024) // when full, news are dropped: they are repeated
+	for _, subject := range []string{subjectTally, subjectMutes} {
+		sub, err := s.bus.Conn().ChanSubscribe(subject, hear)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = sub.Unsubscribe() }()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m := <-hear:
+			s.hear(ctx, m)
+		}
+	}
+}
+
+func (s *Service) hear(ctx context.Context, m *nats.Msg) {
+	var n news
+	if json.Unmarshal(m.Data, &n) != nil || n.Node == s.node {
+		return
+	}
+	r := s.room(n.Session)
+	if r == nil {
+		return
+	}
+	if m.Subject == subjectMutes {
+		if err := r.readMutes(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("reading mutes failed and is repeated", "error", err.Error())
+		}
+		return
+	}
+	r.mu.Lock()
+	r.tally.hear(n.Node, n.Viewers, n.Likes, time.Now())
+	r.mu.Unlock()
+	r.poke()
+}
+
+// announceTally and announceMutes tell the other nodes; best effort.
+func (s *Service) announceTally(id, viewers, likes int64) {
+	_ = s.bus.Conn().Publish(subjectTally, encode(news{s.node, id, viewers, likes}))
+}
+
+func (s *Service) announceMutes(id int64) {
+	_ = s.bus.Conn().Publish(subjectMutes, encode(news{Node: s.node, Session: id}))
+}

@@ -1,0 +1,211 @@
+package chat
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/duoduopin/duoduopin/internal/db"
+)
+
+// store is chat's tables. It joins the transaction in the context.
+type store struct{ db *db.DB }
+
+type eventRow struct {
+	SessionID int64  `gorm:"primaryKey;autoIncrement:false"`
+	Epoch     string `gorm:"primaryKey"`
+	Seq       int64  `gorm:"primaryKey;autoIncrement:false"`
+	Type      string `gorm:"column:typ"`
+	AtMs      int64
+	Viewer    string
+	AccountID int64
+	Body      string
+}
+
+func (eventRow) TableName() string { return "chat_events" }
+
+type cursorRow struct {
+	SessionID int64 `gorm:"primaryKey;autoIncrement:false"`
+	Epoch     string
+	Seq       int64
+}
+
+func (cursorRow) TableName() string { return "chat_cursors" }
+
+type stayRow struct {
+	ID         int64 `gorm:"primaryKey;autoIncrement:false"`
+	SessionID  int64
+	Viewer     string
+	Node       string
+	FromMs     int64
+	ToMs       int64
+	LastSeenMs int64
+}
+
+func (stayRow) TableName() string { return "chat_presence" }
+
+type actRow struct {
+	SessionID int64  `gorm:"primaryKey;autoIncrement:false"`
+	Minute    int64  `gorm:"primaryKey;autoIncrement:false"`
+	Viewer    string `gorm:"primaryKey"`
+	Kind      string `gorm:"primaryKey"`
+	ProductID int64  `gorm:"primaryKey;autoIncrement:false"`
+	Count     int64  `gorm:"column:times"`
+	AtMs      int64
+}
+
+func (actRow) TableName() string { return "chat_activity" }
+
+type muteRow struct {
+	SessionID int64  `gorm:"primaryKey;autoIncrement:false"`
+	UserID    string `gorm:"primaryKey"`
+	UntilMs   int64
+	ByAccount int64
+	Reason    string
+	AtMs      int64
+}
+
+func (muteRow) TableName() string { return "chat_mutes" }
+
+type secretRow struct {
+	Name  string `gorm:"primaryKey"`
+	Value []byte
+}
+
+func (secretRow) TableName() string { return "chat_secrets" }
+
+const rowsAtOnce = 500
+
+// secret gives the key of the public ids, made once and shared by all processes on this database.
+func (s store) secret(ctx context.Context) ([]byte, error) {
+	const name = "public-id"
+	row := secretRow{Name: name}
+	err := s.db.Read(ctx).Where("name = ?", name).Take(&row).Error
+	if !errors.Is(err, gorm.ErrRecordNotFound) {
+		return row.Value, err
+	}
+	row.Value = make([]byte, 32)
+	_, _ = rand.Read(row.Value) // never fails
+	if err := s.db.Write(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error; err != nil {
+		return nil, err
+	}
+	var kept secretRow // another process may have been first
+	err = s.db.Write(ctx).Where("name = ?", name).Take(&kept).Error
+	return kept.Value, err
+}
+
+// cursor gives how far the log with this epoch has been copied.
+func (s store) cursor(ctx context.Context, id int64, epoch string) (uint64, error) {
+	var row cursorRow
+	err := s.db.Read(ctx).Where("session_id = ? AND epoch = ?", id, epoch).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return 0, nil
+	}
+	return uint64(row.Seq), err
+}
+
+// cursors gives all of them by session.
+func (s store) cursors(ctx context.Context) (map[int64]cursorRow, error) {
+	var rows []cursorRow
+	if err := s.db.Read(ctx).Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	all := make(map[int64]cursorRow, len(rows))
+	for _, r := range rows {
+		all[r.SessionID] = r
+	}
+	return all, nil
+}
+
+// keep adds events to the record and moves the cursor, both or neither. What is there already stays: copying twice is fine.
+func (s store) keep(ctx context.Context, rows []eventRow, to cursorRow) error {
+	return s.db.Tx(ctx, func(ctx context.Context) error {
+		if err := s.db.Write(ctx).Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, rowsAtOnce).Error; err != nil {
+			return err
+		}
+		return s.db.Write(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&to).Error
+	})
+}
+
+// spoken gives who said something when, from the record.
+func (s store) spoken(ctx context.Context, id int64) ([]eventRow, error) {
+	var rows []eventRow
+	return rows, s.db.Read(ctx).Select("viewer", "at_ms").Where("session_id = ? AND typ = ?", id, "chat").Order("at_ms, seq").Find(&rows).Error
+}
+
+// write puts stays and acts down in one transaction. A stay replaces its former state, an act adds to its minute.
+func (s store) write(ctx context.Context, stays []stayRow, acts []actRow) error {
+	add := clause.OnConflict{
+		Columns:   []clause.Column{{Name: "session_id"}, {Name: "minute"}, {Name: "viewer"}, {Name: "kind"}, {Name: "product_id"}},
+		DoUpdates: clause.Assignments(map[string]any{"times": gorm.Expr("chat_activity.times + excluded.times")}),
+	}
+	return s.db.Tx(ctx, func(ctx context.Context) error {
+		if len(stays) > 0 {
+			if err := s.db.Write(ctx).Clauses(clause.OnConflict{UpdateAll: true}).CreateInBatches(stays, rowsAtOnce).Error; err != nil {
+				return err
+			}
+		}
+		if len(acts) == 0 {
+			return nil
+		}
+		return s.db.Write(ctx).Clauses(add).CreateInBatches(acts, rowsAtOnce).Error
+	})
+}
+
+// beat says that this node's open stays go on.
+func (s store) beat(ctx context.Context, node string, now time.Time) error {
+	return s.db.Write(ctx).Model(&stayRow{}).Where("to_ms = 0 AND node = ?", node).Update("last_seen_ms", db.Millis(now)).Error
+}
+
+// closeStale ends the stays that nobody has said anything of since `before`, at the moment when they were last seen. Those
+// of `node` are spared.
+func (s store) closeStale(ctx context.Context, node string, before time.Time) error {
+	return s.db.Write(ctx).Model(&stayRow{}).Where("to_ms = 0 AND node <> ? AND last_seen_ms <= ?", node, db.Millis(before)).
+		Update("to_ms", gorm.Expr("last_seen_ms")).Error
+}
+
+// justLeft gives the last stays of a session that ended since `since`.
+func (s store) justLeft(ctx context.Context, id int64, since time.Time) ([]stayRow, error) {
+	var rows []stayRow
+	return rows, s.db.Read(ctx).Where("session_id = ? AND to_ms >= ?", id, db.Millis(since)).Order("to_ms").Find(&rows).Error
+}
+
+func (s store) stays(ctx context.Context, id int64) ([]stayRow, error) {
+	var rows []stayRow
+	return rows, s.db.Read(ctx).Where("session_id = ?", id).Order("from_ms, id").Find(&rows).Error
+}
+
+func (s store) acts(ctx context.Context, id int64) ([]actRow, error) {
+	var rows []actRow
+	return rows, s.db.Read(ctx).Where("session_id = ?", id).Order("at_ms, viewer, kind, product_id").Find(&rows).Error
+}
+
+func (s store) likes(ctx context.Context, id int64) (int64, error) {
+	var n int64
+	return n, s.db.Read(ctx).Model(&actRow{}).Where("session_id = ? AND kind = ?", id, "like").Select("COALESCE(SUM(times), 0)").Scan(&n).Error
+}
+
+func (s store) mute(ctx context.Context, row muteRow) error {
+	return s.db.Write(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error
+}
+
+func (s store) unmute(ctx context.Context, id int64, user string) error {
+	return s.db.Write(ctx).Where("session_id = ? AND user_id = ?", id, user).Delete(&muteRow{}).Error
+}
+
+// mutes gives until when users of a room may not speak.
+func (s store) mutes(ctx context.Context, id int64, now time.Time) (map[string]time.Time, error) {
+	var rows []muteRow
+	if err := s.db.Read(ctx).Where("session_id = ? AND until_ms > ?", id, db.Millis(now)).Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	all := make(map[string]time.Time, len(rows))
+	for _, r := range rows {
+		all[r.UserID] = db.Time(r.UntilMs)
+	}
+	return all, nil
+}

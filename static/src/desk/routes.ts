@@ -1,0 +1,33 @@
+import type { RouteLocationNormalized, RouteRecordRaw } from 'vue-router'
+import type { Role } from '@/api/types'
+import { t } from './titles'
+
+type Title = Parameters<typeof t>[0]
+const id = (route: RouteLocationNormalized) => ({ id: Number(route.params.id) })
+const crew: Role[] = ['operator', 'assistant']
+
+function page(
+  path: string,
+  name: string,
+  title: Title,
+  roles: Role[],
+  component: RouteRecordRaw['component'],
+  props?: typeof id,
+): RouteRecordRaw {
+  return { path, name, component: component!, props: props ?? false, meta: { roles, title: () => t(title) } } as RouteRecordRaw
+}
+
+/** The operator's desk. Anchors come here for their reports only. */
+export const deskRoutes: RouteRecordRaw[] = [
+  page('/desk', 'desk', 'sessions', crew, () => import('./sessions/SessionsPage.vue')),
+  page('/desk/sessions/new', 'desk-session-new', 'newSession', ['operator'], () => import('./sessions/SessionNewPage.vue')),
+  page('/desk/sessions/:id(\\d+)', 'desk-session', 'session', crew, () => import('./sessions/SessionPage.vue'), id),
+  page('/desk/products', 'desk-products', 'products', crew, () => import('./products/ProductsPage.vue')),
+  page('/desk/products/new', 'desk-product-new', 'newProduct', ['operator'], () => import('./products/ProductNewPage.vue')),
+  page('/desk/products/:id(\\d+)', 'desk-product', 'product', crew, () => import('./products/ProductPage.vue'), id),
+  page('/desk/orders', 'desk-orders', 'orders', ['operator'], () => import('./orders/OrdersPage.vue')),
+  page('/desk/accounts', 'desk-accounts', 'accounts', ['operator'], () => import('./people/AccountsPage.vue')),
+  page('/desk/audit', 'desk-audit', 'audit', ['admin'], () => import('./people/AuditPage.vue')),
+  page('/desk/reports', 'desk-reports', 'reports', ['operator'], () => import('@/reports/ReportsPage.vue')),
+  page('/desk/reports/:id(\\d+)', 'desk-report', 'report', ['operator', 'anchor'], () => import('@/reports/ReportPage.vue'), id),
+]

@@ -1,0 +1,40 @@
+// One order of the buyer's: fetched, paid, given up, confirmed.
+import { ref, shallowRef } from 'vue'
+import { api, ApiError } from '@/api/client'
+import type { Order } from '@/api/types'
+import { getOrder, pay } from '@/shop/buy'
+import { notify } from '@/ui/notify'
+import { useAsk } from '@/ui/useAsk'
+import { t } from './messages'
+
+export function useOrder(id: string) {
+  const { data: order, error, ask } = useAsk((signal) => api.get<Order>(`/orders/${id}`, undefined, { signal }))
+  const busy = ref(false)
+  const refusal = shallowRef<unknown>(null) // why the last act did not work
+
+  async function act(doIt: (o: Order) => Promise<Order>, done: string): Promise<void> {
+    if (busy.value || !order.value) return
+    busy.value = true
+    refusal.value = null
+    try {
+      order.value = await doIt(order.value)
+      notify(done, 'good')
+    } catch (e) {
+      refusal.value = e
+      if (e instanceof ApiError && e.status === 409) order.value = await getOrder(id).catch(() => order.value)
+    } finally {
+      busy.value = false
+    }
+  }
+
+  return {
+    order,
+    error,
+    ask,
+    busy,
+    refusal,
+    pay: () => act(pay, t('paidNow')),
+    cancel: () => act((o) => api.post<Order>(`/orders/${o.id}/cancel`), t('cancelledNow')),
+    confirm: () => act((o) => api.post<Order>(`/orders/${o.id}/complete`), t('confirmedNow')),
+  }
+}

@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest'
+import { checksOf, healthOf, type Known } from './checks'
+
+const good: Known = {
+  camera: { fault: null, open: true },
+  mic: { fault: null, open: true, heard: true, quietFor: 0 },
+  light: 0.5,
+  network: { online: true, roundTrip: 40, failed: false },
+  line: null,
+  secure: true,
+}
+const states = (k: Partial<Known>) => Object.fromEntries(checksOf({ ...good, ...k }).map((c) => [c.name, `${c.state} ${c.note}`]))
+
+describe('checksOf', () => {
+  it('is green all over when all is well', () => {
+    expect(checksOf(good).map((c) => c.state)).toEqual(['ok', 'ok', 'ok', 'ok', 'ok'])
+    expect(checksOf(good).map((c) => c.name)).toEqual(['camera', 'mic', 'light', 'network', 'secure'])
+  })
+  it('waits for what is not known yet', () => {
+    const s = states({
+      camera: { fault: null, open: false },
+      mic: { fault: null, open: false, heard: false, quietFor: 0 },
+      light: null,
+      network: { online: true, roundTrip: null, failed: false },
+    })
+    expect(s).toMatchObject({ camera: 'wait cameraWait', mic: 'wait micWait', light: 'wait lightWait', network: 'wait networkWait' })
+  })
+  it.each<[Partial<Known>, string, string]>([
+    [{ camera: { fault: 'denied', open: false } }, 'camera', 'bad camera_denied'],
+    [{ camera: { fault: 'busy', open: true } }, 'light', 'wait lightWait'],
+    [{ mic: { fault: null, open: true, heard: false, quietFor: 9 } }, 'mic', 'wait micQuiet'],
+    [{ mic: { fault: 'missing', open: true, heard: true, quietFor: 0 } }, 'mic', 'bad mic_missing'],
+    [{ light: 0.05 }, 'light', 'bad lightDark'],
+    [{ light: 0.99 }, 'light', 'bad lightBright'],
+    [{ network: { online: false, roundTrip: 10, failed: false } }, 'network', 'bad networkBad'],
+    [{ network: { online: true, roundTrip: 900, failed: false } }, 'network', 'bad networkSlow'],
+    [{ line: { bitrate: 1e6, rtt: 0.1, loss: 0.2, fps: 30, height: 720, limited: 'none' } }, 'network', 'bad networkLoss'],
+    [{ secure: false }, 'secure', 'bad secureBad'],
+  ])('%o', (known, name, want) => expect(states(known)[name]).toBe(want))
+})
+
+describe('healthOf', () => {
+  const line = { bitrate: 2e6, rtt: 0.05, loss: 0, fps: 30, height: 720, limited: 'none' as const }
+  it('tells fine, thin and gone apart', () => {
+    expect(healthOf('on-air', line)).toBe('fine')
+    expect(healthOf('on-air', null)).toBe('fine')
+    expect(healthOf('on-air', { ...line, loss: 0.2 })).toBe('thin')
+    expect(healthOf('on-air', { ...line, bitrate: 50_000 })).toBe('thin')
+    expect(healthOf('reconnecting', line)).toBe('gone')
+  })
+})
