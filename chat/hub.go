@@ -15,10 +15,11 @@ const (
 	windowMost  = 200 * time.Millisecond
 	windowFull  = 200_000 // deliveries per second at which the window is widest
 	tallyEvery  = time.Second
-	flushEarly  = 64 << 10               // bytes that have come are not kept waiting for the window
-	flushBytes  = 2 * flushEarly         // of one live frame, if it has more than one event
-	crowdBytes  = 3 * unsentMost / 8     // unsent by a member: it has its hands full
-	crowdWait   = 500 * time.Millisecond // a burst is held back this long while most members have
+	flushEarly  = 32 << 10           // bytes that have come are not kept waiting for the window
+	flushBytes  = 2 * flushEarly     // of one live frame, if it has more than one event
+	crowdBytes  = 3 * unsentMost / 8 // unsent by a member: it has its hands full
+	crowdWait   = 2 * time.Second    // a burst is held back this long while most members have
+	crowdMoves  = 500 * time.Millisecond
 	crowdLook   = 10 * time.Millisecond
 	historyNew  = 50      // kept events for one who brings no position
 	historyKept = 64      // different starts of history that are kept as frames
@@ -366,10 +367,20 @@ func (r *room) step(now time.Time) (time.Duration, *news) {
 	return wait, nil
 }
 
-// crowded reports whether a burst should wait for the members: most of them still have much to read. It would cut them, and
-// they are well. Call with mu held.
+// crowded reports whether a burst should wait for the members: most of them still have much to read, and are reading. It
+// would cut them, and they are well. Those who do not read at all hold nobody up. Call with mu held.
 func (r *room) crowded(now time.Time) bool {
-	return int(r.heavy.Load()) > len(r.members)/2 && now.Sub(r.pace.last) < crowdWait
+	most := len(r.members) / 2
+	if int(r.heavy.Load()) <= most || now.Sub(r.pace.last) >= crowdWait {
+		return false
+	}
+	reading := 0
+	for m := range r.members {
+		if m.out.reading(now) {
+			reading++
+		}
+	}
+	return reading > most
 }
 
 // flush makes one frame of what has come, as much as fits, and gives it to everybody. Call with mu held.

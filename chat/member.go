@@ -34,7 +34,8 @@ type outbox struct {
 
 	mu    sync.Mutex // guards what follows
 	queue []waiting
-	bytes int // of counted frames, the one being written included
+	bytes int       // of counted frames, the one being written included
+	moved time.Time // when the last frame was written
 	bye   *goodbye
 	hurry func()        // makes a write under way end soon
 	heavy *atomic.Int64 // of the room: members with much unsent
@@ -148,7 +149,19 @@ func (o *outbox) next() (waiting, *goodbye) {
 }
 
 // wrote takes a frame that is on its way off the account.
-func (o *outbox) wrote(w waiting) { o.mu.Lock(); o.count(-w.counted); o.mu.Unlock() }
+func (o *outbox) wrote(w waiting, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.count(-w.counted)
+	o.moved = now
+}
+
+// reading reports whether the member has much unsent and took something a moment ago.
+func (o *outbox) reading(now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes >= crowdBytes && now.Sub(o.moved) < crowdMoves
+}
 
 // abandon drops what is queued: nobody writes any more.
 func (o *outbox) abandon() {
@@ -246,7 +259,7 @@ func (m *member) write(read <-chan struct{}) {
 func (m *member) send(w waiting) bool {
 	_ = m.conn.SetWriteDeadline(time.Now().Add(writeWithin))
 	err := m.conn.WritePreparedMessage(w.frame.msg)
-	m.out.wrote(w)
+	m.out.wrote(w, time.Now())
 	var slow net.Error
 	if errors.As(err, &slow) && slow.Timeout() && !m.out.closing() {
 		m.svc.metrics.cut.Inc()

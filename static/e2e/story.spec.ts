@@ -13,7 +13,12 @@ test('a live sale, from the camera to the report', async ({ browser }) => {
     const products = await (await operator.request.get('/api/v1/products')).json()
     const sku = products.items[0].skus[0]
     const made = await operator.request.post('/api/v1/sessions', {
-      data: { title: '浏览器里的一场', starts_at: new Date().toISOString(), anchors: ['anchor1'], shelf: [{ sku_id: sku.id, price_fen: 9900, stock: 10 }] },
+      data: {
+        title: '浏览器里的一场',
+        starts_at: new Date().toISOString(),
+        anchors: ['anchor1'],
+        shelf: [{ sku_id: sku.id, price_fen: 9900, stock: 10 }],
+      },
     })
     expect(made.status()).toBe(201)
     const body = await made.json()

@@ -10,7 +10,7 @@ export const t = messages(
     showPassword: '显示密码',
     signedInAs: '现在登录的是 {name}。',
     goOn: '以 {name} 继续',
-    demo: '演示账号:admin、operator、assistant、anchor1 到 anchor5、buyer1 到 buyer20。密码在服务器第一次启动时打印在屏幕上。',
+    demo: '演示账号：admin、operator、assistant、anchor1 到 anchor5、buyer1 到 buyer20。密码在服务器第一次启动时打印在屏幕上。',
     needName: '请填写名字',
     needPassword: '请填写密码',
 
@@ -36,7 +36,7 @@ export const t = messages(
     addAddress: '添加地址',
     editAddress: '修改地址',
     noAddress: '还没有地址',
-    noAddressText: '下单时也可以填写,会自动保存在这里。',
+    noAddressText: '下单时也可以填写，会自动保存在这里。',
     isDefault: '默认',
     makeDefault: '设为默认地址',
     edit: '修改',
@@ -61,7 +61,7 @@ export const t = messages(
     newPassword: '新密码',
     newPasswordHint: '至少 8 个字符',
     tooShort: '至少 8 个字符',
-    passwordChanged: '密码已修改,其他设备需要重新登录',
+    passwordChanged: '密码已修改，其他设备需要重新登录',
   },
   {
     signIn: 'Sign in',

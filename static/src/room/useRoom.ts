@@ -206,6 +206,9 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
     rejoin(): void {
       const id = toValue(sessionId)
       leave()
+      chat.value = []
+      notices.value = []
+      stale.value++
       if (id) join(id)
     },
   }

@@ -1,5 +1,6 @@
 // Short messages at the foot of the screen: notify('已复制'). With an `undo` they stay five seconds and offer it.
 import { ref } from 'vue'
+import { locale } from '@/i18n'
 import { explain } from './problem'
 
 export interface Notice {
@@ -24,7 +25,7 @@ export function notify(text: string, kind: Notice['kind'] = 'plain', act?: Notic
 /** Shows an error of an act that has no place of its own on the page. */
 export function notifyError(error: unknown): void {
   const { title, text } = explain(error)
-  notify(`${title}。${text}`, 'warn')
+  notify(`${title}${locale.value === 'en' ? '. ' : '。'}${text}`, 'warn')
 }
 
 export function dismiss(id: number): void {
