@@ -187,6 +187,9 @@ func Handle[I, O any](a *API, op Op, fn func(context.Context, *I) (*O, error)) {
 	}}
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*O, error) {
 		out, err := fn(ctx, in)
+		if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+			err = ctx.Err() // whatever it broke, such as a query: the client has gone
+		}
 		if err != nil {
 			return nil, a.problem(err, RequestID(ctx))
 		}

@@ -49,6 +49,7 @@ type loader struct {
 	products []catalog.Product // as made, in the order of goods
 	buyers   []accounts.Account
 	staff    map[string]accounts.Account
+	shelves  int // how many were made
 	out      Loaded
 }
 
@@ -71,6 +72,10 @@ func Load(ctx context.Context, s Shop, password string, now time.Time, progress 
 		if err := l.perform(ctx, play(show, l.goods)); err != nil {
 			return l.out, fmt.Errorf("demo session of %s: %w", show.start.Format(time.DateOnly), err)
 		}
+	}
+	progress("what happened afterwards")
+	if err := l.afterwards(ctx, shows[len(shows)-1].start.AddDate(0, 0, 3)); err != nil {
+		return l.out, fmt.Errorf("demo afterwards: %w", err)
 	}
 	s.Clock.Set(now)
 	return l.out, l.coming(ctx)
@@ -144,9 +149,13 @@ func (l *loader) stock(ctx context.Context) error {
 	return nil
 }
 
+// shelf puts all goods up, beginning with another one each time, at the prices of the show.
 func (l *loader) shelf(limited bool) []live.ShelfItem {
 	var items []live.ShelfItem
-	for i, g := range l.goods {
+	l.shelves++
+	for n := range l.goods {
+		i := (n + l.shelves) % len(l.goods)
+		g := l.goods[i]
 		for k, s := range g.skus {
 			price := s.live
 			it := live.ShelfItem{SKUID: l.products[i].SKUs[k].ID, PriceFen: &price}
@@ -294,6 +303,50 @@ func (l *loader) watch(ctx context.Context, session int64, e evening) error {
 		acts = append(acts, a)
 	}
 	return l.Chat.ImportFacts(ctx, session, stays, acts)
+}
+
+// afterwards sends the goods of our own room and takes some back, so that orders stand in every state.
+func (l *loader) afterwards(ctx context.Context, now time.Time) error {
+	l.Clock.Set(now)
+	operator := l.as(ctx, "operator")
+	staff := web.ActorFrom(operator)
+	placed, err := l.Orders.List(ctx, staff, orders.Filter{State: orders.Paid, Limit: 10_000})
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, o := range placed {
+		if o.Channel != "room" {
+			continue
+		}
+		n++
+		age := now.Sub(o.CreatedAt)
+		if n%29 == 0 { // the goods do not please: before they were sent
+			if _, err := l.Orders.Refund(operator, staff, o.ID, nil, "不想要了", "demo"); err != nil {
+				return err
+			}
+			continue
+		}
+		if age < 5*24*time.Hour {
+			continue
+		}
+		if _, err := l.Orders.Ship(operator, staff, o.ID, "演示快递", fmt.Sprintf("YS%08d", n)); err != nil {
+			return err
+		}
+		if age > 9*24*time.Hour {
+			buyer := web.ActorFrom(l.as(ctx, o.BuyerName))
+			if _, err := l.Orders.Complete(l.as(ctx, o.BuyerName), buyer, o.ID); err != nil {
+				return err
+			}
+		}
+		if n%31 == 0 { // one piece arrived broken
+			part := o.Lines[0].PriceFen / 2
+			if _, err := l.Orders.Refund(operator, staff, o.ID, &part, "一件破损,补偿一半", "demo"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // coming plans what the visitor of the demo can do himself: one session ready to go live, and two on the following days.

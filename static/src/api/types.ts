@@ -239,6 +239,7 @@ export interface SessionTotals {
 
 /** A session's report. A rate whose denominator is zero is null. */
 export interface Report {
+  at?: string // when it was computed
   session: SessionTotals['session']
   totals: Record<string, number | null>
   anchors: { anchor: string; paid_fen: number }[]

@@ -45,7 +45,7 @@ export function bandsOf(events: Events, type: string, end: number, label: (e: Ev
 
 /** Who explained what, for a band's label and the tooltip. */
 export function pinLabel(e: Events[number], names: ReadonlyMap<string, string>): string {
-  const who = typeof e.anchor === 'string' && e.anchor && e.anchor !== 'room' ? (names.get(e.anchor) ?? e.anchor) : ''
+  const who = Array.isArray(e.anchors) ? e.anchors.map((a) => names.get(String(a)) ?? String(a)).join('、') : ''
   return [typeof e.title === 'string' ? e.title : '', who].filter(Boolean).join(' · ')
 }
 
@@ -147,7 +147,7 @@ export function chartOption(
         lineStyle: { width: 1.5, color: c.data },
         itemStyle: { color: c.data },
         areaStyle: { color: c.data, opacity: 0.18 },
-        data: report.minutes.map((m, i) => [times[i]!, m.online]),
+        data: [...report.minutes.map((m, i) => [times[i]!, m.online]), ...report.minutes.slice(-1).map((m) => [end, m.online])],
         markArea: {
           silent: true,
           itemStyle: { color: { image: hatch as HTMLCanvasElement, repeat: 'repeat' } },

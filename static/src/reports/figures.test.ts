@@ -34,7 +34,7 @@ describe('time', () => {
 
 describe('bands', () => {
   const events: Report['events'] = [
-    { at: '2022-07-08T11:00:00Z', to: '2022-07-08T11:10:00Z', type: 'pin', title: '围巾', anchor: 'a' },
+    { at: '2022-07-08T11:00:00Z', to: '2022-07-08T11:10:00Z', type: 'pin', title: '围巾', anchors: ['a'] },
     { at: '2022-07-08T11:10:00Z', to: null, type: 'pin', title: '锅茶' },
     { at: '2022-07-08T11:05:00Z', to: '2022-07-08T11:06:00Z', type: 'interrupted' },
   ]

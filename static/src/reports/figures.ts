@@ -21,7 +21,9 @@ export const headline = [
 export const others = [
   'gmv_placed_fen',
   'refunded_fen',
+  'refund_pending_fen',
   'within_7_days_paid_fen',
+  'within_7_days_orders',
   'orders_placed',
   'lines_paid',
   'units_paid',
@@ -30,6 +32,7 @@ export const others = [
   'pv',
   'watch_seconds_total',
   'on_air_minutes',
+  'interrupted_minutes',
   'gpm_fen',
   'uv_value_fen',
   'payment_rate',
@@ -46,6 +49,7 @@ const units: Partial<Record<Metric, Unit>> = {
   watch_seconds_avg: 'seconds',
   watch_seconds_total: 'seconds',
   on_air_minutes: 'minutes',
+  interrupted_minutes: 'minutes',
   stock_out_minutes: 'minutes',
   interaction_rate: 'rate',
   payment_rate: 'rate',
@@ -78,6 +82,7 @@ export function write(m: Metric, value: number | null | undefined): string {
     case 'seconds':
       return clock(value)
     case 'average':
+    case 'minutes':
       return count(Math.round(value * 10) / 10)
     default:
       return count(Math.round(value))

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { checksOf, healthOf, type Known } from './checks'
+import { checksOf, healthOf, isThin, type Known } from './checks'
 
 const good: Known = {
   camera: { fault: null, open: true },
@@ -7,6 +7,7 @@ const good: Known = {
   light: 0.5,
   network: { online: true, roundTrip: 40, failed: false },
   line: null,
+  thinFor: 0,
   secure: true,
 }
 const states = (k: Partial<Known>) => Object.fromEntries(checksOf({ ...good, ...k }).map((c) => [c.name, `${c.state} ${c.note}`]))
@@ -34,18 +35,25 @@ describe('checksOf', () => {
     [{ light: 0.99 }, 'light', 'bad lightBright'],
     [{ network: { online: false, roundTrip: 10, failed: false } }, 'network', 'bad networkBad'],
     [{ network: { online: true, roundTrip: 900, failed: false } }, 'network', 'bad networkSlow'],
-    [{ line: { bitrate: 1e6, rtt: 0.1, loss: 0.2, fps: 30, height: 720, limited: 'none' } }, 'network', 'bad networkLoss'],
+    [{ line: { bitrate: 1e6, rtt: 0.1, loss: 0.2, fps: 30, height: 720, limited: 'none' }, thinFor: 9 }, 'network', 'bad networkLoss'],
+    [{ thinFor: 9 }, 'network', 'bad networkSlow'],
+    [{ thinFor: 1 }, 'network', 'ok networkOk'],
     [{ secure: false }, 'secure', 'bad secureBad'],
   ])('%o', (known, name, want) => expect(states(known)[name]).toBe(want))
 })
 
 describe('healthOf', () => {
   const line = { bitrate: 2e6, rtt: 0.05, loss: 0, fps: 30, height: 720, limited: 'none' as const }
-  it('tells fine, thin and gone apart', () => {
-    expect(healthOf('on-air', line)).toBe('fine')
-    expect(healthOf('on-air', null)).toBe('fine')
-    expect(healthOf('on-air', { ...line, loss: 0.2 })).toBe('thin')
-    expect(healthOf('on-air', { ...line, bitrate: 50_000 })).toBe('thin')
-    expect(healthOf('reconnecting', line)).toBe('gone')
+  it('tells fine, thin and gone apart, and gives a new line a moment', () => {
+    expect(healthOf('on-air', 0)).toBe('fine')
+    expect(healthOf('on-air', 2)).toBe('fine')
+    expect(healthOf('on-air', 9)).toBe('thin')
+    expect(healthOf('reconnecting', 0)).toBe('gone')
+  })
+  it('knows a thin line', () => {
+    expect(isThin(line)).toBe(false)
+    expect(isThin({ ...line, loss: 0.2 })).toBe(true)
+    expect(isThin({ ...line, bitrate: 50_000 })).toBe(true)
+    expect(isThin({ ...line, limited: 'bandwidth' })).toBe(true)
   })
 })

@@ -38,11 +38,13 @@ export interface Known {
   light: number | null // 0..1
   network: { online: boolean; roundTrip: number | null; failed: boolean } // ms to the server and back
   line: LineStats | null // during a rehearsal
+  thinFor: number // looks in a row at a thin line
   secure: boolean
 }
 
 const dark = 0.16
 const bright = 0.92
+const patience = 5 // looks in a row, two seconds each: a line that has just begun needs a moment to fill
 
 export function checksOf(k: Known): Check[] {
   return [
@@ -72,20 +74,23 @@ function lightCheck({ camera, light }: Known): Check {
   return { name: 'light', state: 'ok', note: 'lightOk' }
 }
 
-function networkCheck({ network, line }: Known): Check {
+function networkCheck({ network, line, thinFor }: Known): Check {
   const is = (state: CheckState, note: CheckNote): Check => ({ name: 'network', state, note })
   if (!network.online || network.failed) return is('bad', 'networkBad')
-  if ((line?.loss ?? 0) > 0.05) return is('bad', 'networkLoss')
+  if (thinFor >= patience) return is('bad', (line?.loss ?? 0) > 0.05 ? 'networkLoss' : 'networkSlow')
   if (network.roundTrip === null) return is('wait', 'networkWait')
-  return network.roundTrip > 600 || line?.limited === 'bandwidth' ? is('bad', 'networkSlow') : is('ok', 'networkOk')
+  return network.roundTrip > 600 ? is('bad', 'networkSlow') : is('ok', 'networkOk')
 }
 
 /** In words of the line while on air: fine, thin or gone. */
 export type LineHealth = 'fine' | 'thin' | 'gone'
 
-export function healthOf(state: string | null, line: LineStats | null): LineHealth {
+/** True for a line that viewers would notice. */
+export const isThin = (line: LineStats): boolean => (line.loss ?? 0) > 0.05 || line.limited === 'bandwidth' || line.bitrate < 150_000
+
+export function healthOf(state: string | null, thinFor: number): LineHealth {
   if (state !== 'on-air') return 'gone'
-  return line && ((line.loss ?? 0) > 0.05 || line.limited === 'bandwidth' || line.bitrate < 150_000) ? 'thin' : 'fine'
+  return thinFor >= patience ? 'thin' : 'fine'
 }
 
 /** 1.8 Mbit/s, 240 kbit/s */

@@ -2,17 +2,22 @@
 import { computed, onScopeDispose, ref, shallowRef } from 'vue'
 import type { ApiError } from '@/api/client'
 import { type LineStats, publish, type Publisher, type PublishState } from '@/media/whip'
+import { isThin } from './checks'
 
 export function usePublisher(sessionId: () => number) {
   const state = ref<PublishState | null>(null)
   const error = shallowRef<ApiError | null>(null)
   const line = shallowRef<LineStats | null>(null)
+  const thinFor = ref(0) // looks in a row
   let publisher: Publisher | null = null
   let waiting: ((on: boolean) => void)[] = []
 
   function changed(now: PublishState, problem?: ApiError): void {
     state.value = now
-    if (now !== 'on-air') line.value = null
+    if (now !== 'on-air') {
+      line.value = null
+      thinFor.value = 0
+    }
     if (problem) error.value = problem
     if (now === 'on-air' || now === 'refused' || now === 'ended') {
       for (const tell of waiting) tell(now === 'on-air')
@@ -33,7 +38,10 @@ export function usePublisher(sessionId: () => number) {
           if (now === 'refused' || now === 'ended') publisher = null
           changed(now, problem)
         },
-        onStats: (stats) => (line.value = stats),
+        onStats: (stats) => {
+          line.value = stats
+          thinFor.value = isThin(stats) ? thinFor.value + 1 : 0
+        },
       })
     }
     return done
@@ -51,6 +59,7 @@ export function usePublisher(sessionId: () => number) {
     state,
     error,
     line,
+    thinFor,
     active: computed(() => state.value === 'connecting' || state.value === 'on-air' || state.value === 'reconnecting'),
     start,
     stop,
