@@ -46,9 +46,9 @@ type Settings struct {
 	MetricsTok  string   `name:"metrics-token" env:"DUODUOPIN_METRICS_TOKEN" help:"Bearer token that may read /metrics from anywhere; without it, loopback only."`
 }
 
-// database gives the database's URL; the default SQLite file follows the data folder when only that was set.
+// database gives the database's URL; the default SQLite file (also for an empty value) follows the data folder.
 func (s *Settings) database() string {
-	if s.DatabaseURL == "sqlite:data/duoduopin.db" {
+	if s.DatabaseURL == "" || s.DatabaseURL == "sqlite:data/duoduopin.db" {
 		return "sqlite:" + filepath.Join(s.DataDir, "duoduopin.db")
 	}
 	return s.DatabaseURL

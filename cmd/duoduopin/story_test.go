@@ -134,6 +134,33 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestAnchorReturnsAfterRestart: the session is interrupted while the anchor is away, and goes on when the picture is back.
+func TestAnchorReturnsAfterRestart(t *testing.T) {
+	o := testOptions{database: testshop.SQLiteURL(t), dir: t.TempDir()}
+	s := newTestShop(t, o)
+	operator, anchor := s.as(t, s.account(t, "op", web.Operator)), s.as(t, s.account(t, "anna", web.Anchor))
+	session := operator.call("POST", "/api/v1/sessions", object{"title": "回来", "starts_at": time.Now().UTC().Format(time.RFC3339), "anchors": []string{"anna"}, "shelf": []object{}}, 201)
+	base := fmt.Sprintf("/api/v1/sessions/%.0f", session.num("id"))
+	operator.call("POST", base+"/start", nil, 200)
+	publish(t, anchor, base)
+	awaitTrue(t, "the anchor on air", func() bool {
+		x, err := s.live.Get(t.Context(), int64(session.num("id")))
+		return err == nil && x.OnAir == 1
+	})
+	s.stop()
+	s = newTestShop(t, o)
+	operator.url, anchor.url = s.url, s.url
+	state := func(want string) func() bool {
+		return func() bool { return operator.call("GET", base, nil, 200).str("state") == want }
+	}
+	awaitTrue(t, "the interruption", state("interrupted"))
+	publish(t, anchor, base)
+	awaitTrue(t, "the end of the interruption", state("live"))
+	if gaps := operator.call("GET", base, nil, 200).list("interruptions"); len(gaps) != 1 || gaps[0]["to"] == nil {
+		t.Errorf("interruptions: %v", gaps)
+	}
+}
+
 // counts are the packets that a viewer got.
 type counts struct{ video, audio atomic.Int64 }
 

@@ -4,10 +4,12 @@ import { type Browser, type BrowserContext, expect, type Page } from '@playwrigh
 export const sizes = { phone: { width: 390, height: 844 }, desk: { width: 1440, height: 900 } }
 
 /** A person's browser of a size, signed in through the page like a person. */
-export async function arrive(browser: Browser, size: keyof typeof sizes, name?: string): Promise<Page> {
+export async function arrive(browser: Browser, size: keyof typeof sizes, name?: string, baseURL?: string): Promise<Page> {
   const context: BrowserContext = await browser.newContext({
     viewport: sizes[size],
     locale: 'zh-CN',
+    timezoneId: 'Asia/Shanghai',
+    ...(baseURL ? { baseURL } : {}),
     permissions: ['camera', 'microphone'],
     hasTouch: size === 'phone',
     isMobile: size === 'phone',

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { count, lineOf, preferred, publish, type PublishState, worthAnotherTry } from './whip'
+import { count, lineOf, preferred, publish, sharpStart, type PublishState, worthAnotherTry } from './whip'
 
 /** A connection that does what the test says. */
 class FakeConnection {
@@ -189,6 +189,14 @@ describe('preferred', () => {
     const got = preferred(codecs)
     expect(got.map((c) => c.mimeType)).toEqual(['video/H264', 'video/H264', 'video/VP8', 'video/rtx', 'video/AV1'])
     expect(got[0]!.sdpFmtpLine).toContain('packetization-mode=1')
+  })
+})
+
+describe('sharpStart', () => {
+  it('touches the picture only', () => {
+    const answer = 'm=audio 9\r\na=fmtp:111 minptime=10\r\nm=video 9\r\na=fmtp:102 profile-level-id=42e01f\r\na=fmtp:103 apt=102\r\n'
+    expect(sharpStart(answer)).toBe(answer.replace('42e01f', '42e01f;x-google-start-bitrate=1200'))
+    expect(sharpStart('m=audio 9\r\n')).toBe('m=audio 9\r\n')
   })
 })
 

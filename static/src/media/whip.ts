@@ -59,6 +59,13 @@ export function preferred<C extends { mimeType: string; sdpFmtpLine?: string }>(
     .map((x) => x.codec)
 }
 
+/** Lets Chromium's picture begin at 1.2 Mbit/s: from its own 300 kbit/s it takes a quarter of a minute to become sharp. */
+export function sharpStart(answer: string): string {
+  const video = answer.indexOf('m=video')
+  if (video < 0) return answer
+  return answer.slice(0, video) + answer.slice(video).replace(/^(a=fmtp:\d+ (?!apt=)[^\r\n]+)/gm, '$1;x-google-start-bitrate=1200')
+}
+
 /** Goes on air, and stays there until closed. */
 export function publish(options: PublishOptions): Publisher {
   const { onState } = options
@@ -86,7 +93,7 @@ export function publish(options: PublishOptions): Publisher {
       const answer = await post(options, mine.localDescription!.sdp)
       if (mine !== pc) return void remove(answer.location, options.token)
       resource = answer.location
-      await mine.setRemoteDescription({ type: 'answer', sdp: answer.sdp })
+      await mine.setRemoteDescription({ type: 'answer', sdp: sharpStart(answer.sdp) })
       if (mine === pc && mine.connectionState !== 'connected') timer = setTimeout(() => void again(), connectFor)
     } catch (error) {
       if (mine !== pc) return

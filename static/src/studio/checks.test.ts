@@ -53,7 +53,7 @@ describe('healthOf', () => {
   it('knows a thin line', () => {
     expect(isThin(line)).toBe(false)
     expect(isThin({ ...line, loss: 0.2 })).toBe(true)
-    expect(isThin({ ...line, bitrate: 50_000 })).toBe(true)
+    expect(isThin({ ...line, bitrate: 5_000 })).toBe(false) // a still or hidden picture needs little
     expect(isThin({ ...line, limited: 'bandwidth' })).toBe(true)
   })
 })

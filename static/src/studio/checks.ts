@@ -86,7 +86,7 @@ function networkCheck({ network, line, thinFor }: Known): Check {
 export type LineHealth = 'fine' | 'thin' | 'gone'
 
 /** True for a line that viewers would notice. */
-export const isThin = (line: LineStats): boolean => (line.loss ?? 0) > 0.05 || line.limited === 'bandwidth' || line.bitrate < 150_000
+export const isThin = (line: LineStats): boolean => (line.loss ?? 0) > 0.05 || line.limited === 'bandwidth'
 
 export function healthOf(state: string | null, thinFor: number): LineHealth {
   if (state !== 'on-air') return 'gone'
