@@ -376,3 +376,22 @@ func FuzzOrientation(f *testing.F) {
 		}
 	})
 }
+
+func TestLevels(t *testing.T) {
+	each(t, func(t *testing.T, s *shelf) {
+		sku := s.add(t, "围巾", 2).SKUs[0].ID
+		noon := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+		s.inTx(t, func(ctx context.Context) error {
+			_, err := s.Reserve(ctx, []stock.Hold{{Ref: "1", Lines: []stock.Line{{SKUID: sku, Quantity: 2}}}})
+			return err
+		})
+		got, err := s.Levels(s.ctx, []int64{sku}, noon.Add(time.Hour), noon.Add(2*time.Hour))
+		if err != nil || len(got) != 1 || got[0].Free != 0 {
+			t.Errorf("an hour later: %+v, %v", got, err)
+		}
+		got, err = s.Levels(s.ctx, []int64{sku}, noon.Add(-time.Hour), noon.Add(time.Hour))
+		if err != nil || len(got) != 3 || got[0].Free != 0 || got[1].Free != 2 || got[2].Free != 0 {
+			t.Errorf("over the noon: %+v, %v", got, err)
+		}
+	})
+}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	_ "image/gif" // a decoder: the first frame
 	"image/jpeg"
 	_ "image/png" // a decoder
 	"io/fs"
@@ -40,7 +41,7 @@ const (
 
 // Faults of pictures.
 var (
-	ErrPictureKind = fault.New(fault.Unsupported, "picture-type", "send a JPEG, PNG or WebP picture")
+	ErrPictureKind = fault.New(fault.Unsupported, "picture-type", "send a JPEG, PNG, WebP or GIF picture")
 	ErrPictureSize = fault.New(fault.TooLarge, "picture-too-large", "a picture has at most 5 MiB and 40 million pixels; send a smaller one")
 	ErrPictures    = fault.New(fault.Conflict, "too-many-pictures", "a product has at most 10 pictures; delete one first")
 )

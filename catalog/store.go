@@ -399,7 +399,10 @@ func (s store) levels(ctx context.Context, ids []int64, from, to time.Time) ([]L
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	var before []struct{ SKUID, Free int64 }
+	var before []struct {
+		SKUID int64 `gorm:"column:sku_id"`
+		Free  int64
+	}
 	err := s.db.Read(ctx).Model(&movementRow{}).Select("sku_id, sum(free) as free").
 		Where("sku_id in ? and at_ms < ?", ids, db.Millis(from)).Group("sku_id").Scan(&before).Error
 	if err != nil {

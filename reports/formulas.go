@@ -12,13 +12,13 @@ type Figure struct {
 // Figures lists every figure of the totals in the order of reading. A fresh copy each time.
 func Figures() []Figure {
 	return []Figure{
-		{"gmv_paid_fen", "支付金额", "GMV paid", "fen", "本场 [t0,t1] 内下单的订单中买家实际支付之和,退款不扣除;积分与优惠券另列", "what buyers really paid for orders placed in [t0,t1], refunds left in", func(t Totals) any { return t.GMVPaidFen }},
+		{"gmv_paid_fen", "支付金额", "GMV paid", "fen", "本场 [t0,t1] 内下单的订单中买家实际支付之和，退款不扣除；积分与优惠券另列", "what buyers really paid for orders placed in [t0,t1], refunds left in", func(t Totals) any { return t.GMVPaidFen }},
 		{"net_sales_fen", "净销售额", "Net sales", "fen", "支付金额 − 已成功退款", "GMV paid − succeeded refunds", func(t Totals) any { return t.NetSalesFen }},
-		{"gmv_placed_fen", "下单金额", "GMV placed", "fen", "本场 [t0,t1] 内创建的订单金额之和,含未支付", "sum of the totals of orders created in [t0,t1], paid or not", func(t Totals) any { return t.GMVPlacedFen }},
+		{"gmv_placed_fen", "下单金额", "GMV placed", "fen", "本场 [t0,t1] 内创建的订单金额之和，含未支付", "sum of the totals of orders created in [t0,t1], paid or not", func(t Totals) any { return t.GMVPlacedFen }},
 		{"refunded_fen", "退款金额", "Refunded", "fen", "上述订单已成功的退款之和", "succeeded refunds of these orders", func(t Totals) any { return t.RefundedFen }},
 		{"refund_pending_fen", "退款中", "Refunds under way", "fen", "上述订单已申请、未成功的退款之和", "refunds of these orders that were requested and have not succeeded yet", func(t Totals) any { return t.RefundPendingFen }},
-		{"within_7_days_paid_fen", "散场后 7 天支付", "Paid within 7 days after", "fen", "看过或买过本场的观众在 t1 后 7 天内另下订单的支付金额;不并入本场", "what viewers of this session paid for other orders placed within 7 days after t1; never added to the session", func(t Totals) any { return t.Within7DaysPaidFen }},
-		{"within_7_days_orders", "散场后 7 天订单", "Orders within 7 days after", "count", "同上,订单数", "the same, number of orders", func(t Totals) any { return t.Within7DaysOrders }},
+		{"within_7_days_paid_fen", "散场后 7 天支付", "Paid within 7 days after", "fen", "看过或买过本场的观众在 t1 后 7 天内另下订单的支付金额；不并入本场", "what viewers of this session paid for other orders placed within 7 days after t1; never added to the session", func(t Totals) any { return t.Within7DaysPaidFen }},
+		{"within_7_days_orders", "散场后 7 天订单", "Orders within 7 days after", "count", "同上，订单数", "the same, number of orders", func(t Totals) any { return t.Within7DaysOrders }},
 		{"orders_placed", "下单数", "Orders placed", "count", "本场 [t0,t1] 内创建的订单数", "orders created in [t0,t1]", func(t Totals) any { return t.OrdersPlaced }},
 		{"orders_paid", "支付订单数", "Paid orders", "count", "上述订单中已支付的(含后来退款的)", "those of them that were paid, later refunded ones included", func(t Totals) any { return t.OrdersPaid }},
 		{"lines_paid", "支付行数", "Paid lines", "count", "支付订单的商品行数", "lines of the paid orders", func(t Totals) any { return t.LinesPaid }},
@@ -26,10 +26,10 @@ func Figures() []Figure {
 		{"buyers", "支付人数", "Paying buyers", "people", "有支付订单的不同买家", "distinct buyers of the paid orders", func(t Totals) any { return t.Buyers }},
 		{"aov_fen", "客单价", "Average per buyer", "fen", "支付金额 ÷ 支付人数", "GMV paid / paying buyers", func(t Totals) any { return t.AOVFen }},
 		{"payment_rate", "支付率", "Payment rate", "rate", "支付订单数 ÷ 下单数", "paid orders / orders placed", func(t Totals) any { return t.PaymentRate }},
-		{"uv", "观看人数", "UV", "people", "[t0,t1] 内进入过的不同观众(账号,否则为签名访客)", "distinct viewers in [t0,t1]: account, else signed cookie", func(t Totals) any { return t.UV }},
-		{"pv", "进入次数", "PV", "count", "进入次数;同一观众 30 秒内重连算同一次(自定)", "entries into the room; a viewer back within 30 s continues the same one (ours)", func(t Totals) any { return t.PV }},
+		{"uv", "观看人数", "UV", "people", "[t0,t1] 内进入过的不同观众(账号，否则为签名访客)", "distinct viewers in [t0,t1]: account, else signed cookie", func(t Totals) any { return t.UV }},
+		{"pv", "进入次数", "PV", "count", "进入次数；同一观众 30 秒内重连算同一次(自定)", "entries into the room; a viewer back within 30 s continues the same one (ours)", func(t Totals) any { return t.PV }},
 		{"pcu", "最高在线", "PCU", "people", "max P(t),P(t) 为第 t 秒在线的不同观众", "max P(t), P(t) = distinct viewers connected at t", func(t Totals) any { return t.PCU }},
-		{"acu", "平均在线", "ACU", "people", "Σ 每分钟最高 P(t) × 该分钟在播时长 ÷ 在播分钟数(中断不计;不足一分钟按时长计权)", "sum of each minute's highest P(t) × its minutes on air / minutes on air; interruptions are off air, parts of a minute weigh as much as they last", func(t Totals) any { return t.ACU }},
+		{"acu", "平均在线", "ACU", "people", "Σ 每分钟最高 P(t) × 该分钟在播时长 ÷ 在播分钟数(中断不计；不足一分钟按时长计权)", "sum of each minute's highest P(t) × its minutes on air / minutes on air; interruptions are off air, parts of a minute weigh as much as they last", func(t Totals) any { return t.ACU }},
 		{"watch_seconds_avg", "人均观看秒数", "Average watch time", "seconds", "[t0,t1] 内观看秒数之和 ÷ 观看人数", "watched seconds inside [t0,t1] / UV", func(t Totals) any { return t.WatchSecondsAvg }},
 		{"watch_seconds_total", "总观看秒数", "Watched seconds", "seconds", "∫P(t)dt;同一观众多端重叠只算一次", "integral of P(t); overlapping connections of one viewer count once", func(t Totals) any { return t.WatchSecondsTotal }},
 		{"on_air_minutes", "在播分钟", "Minutes on air", "minutes", "t1 − t0 − 中断", "t1 − t0 − interruptions", func(t Totals) any { return t.OnAirMinutes }},
@@ -51,10 +51,10 @@ func moreFormulas() []Figure {
 		{Key: "clicks", FormulaZH: "打开商品的次数", FormulaEN: "times the product was opened"},
 		{Key: "ctr", FormulaZH: "点击 ÷ 曝光", FormulaEN: "clicks / exposures"},
 		{Key: "ctor", FormulaZH: "下单 ÷ 点击", FormulaEN: "orders / clicks"},
-		{Key: "anchors", FormulaZH: "每行归下单时讲解该商品的主播;多人共讲平分,零头按最大余数;无讲解归 room。主播合计 + room = 支付金额(自定)", FormulaEN: "a line goes to the holder of its product's pin when it was ordered; a shared pin is split equally, leftover fen by largest remainder; else to room. Anchors + room = GMV paid (ours)"},
-		{Key: "channels", FormulaZH: "本直播间与导入的抖音、快手订单;渠道合计 = 支付金额", FormulaEN: "own room, and imported orders of Douyin and Kuaishou; channels = GMV paid"},
+		{Key: "anchors", FormulaZH: "每行归下单时讲解该商品的主播；多人共讲平分，零头按最大余数；无讲解归 room。主播合计 + room = 支付金额(自定)", FormulaEN: "a line goes to the holder of its product's pin when it was ordered; a shared pin is split equally, leftover fen by largest remainder; else to room. Anchors + room = GMV paid (ours)"},
+		{Key: "channels", FormulaZH: "本直播间与导入的抖音、快手订单；渠道合计 = 支付金额", FormulaEN: "own room, and imported orders of Douyin and Kuaishou; channels = GMV paid"},
 		{Key: "usual", FormulaZH: "本场之前最近 10 场各指标的中位数", FormulaEN: "median of each figure over the last 10 sessions before this one"},
-		{Key: "honest", FormulaZH: "标记:散场后全额退款的订单(自定)。标记不取消订单,只并列两个合计", FormulaEN: "flagged: orders refunded whole after the session (ours). A flag cancels nothing; both totals are shown"},
+		{Key: "honest", FormulaZH: "标记：散场后全额退款的订单(自定)。标记不取消订单，只并列两个合计", FormulaEN: "flagged: orders refunded whole after the session (ours). A flag cancels nothing; both totals are shown"},
 	}
 }
 

@@ -43,6 +43,7 @@ type Settings struct {
 	DataDir     string   `name:"data-dir" env:"DUODUOPIN_DATA_DIR" default:"data" help:"Folder for the database, pictures, recordings and the room log."`
 	DemoPass    string   `name:"demo-password" env:"DUODUOPIN_DEMO_PASSWORD" help:"Password of every demo account; random and printed once unless set."`
 	Limits      string   `name:"limits" env:"DUODUOPIN_LIMITS" default:"on" enum:"on,off" help:"off lifts the rate limits per person and address, for load tests on loopback only."`
+	Proxies     []string `name:"trusted-proxies" env:"DUODUOPIN_TRUSTED_PROXIES" sep:"," help:"Networks (CIDR) of reverse proxies whose X-Forwarded-For and -Proto are believed, with commas; on a loopback HTTP address, loopback is too."`
 	MetricsTok  string   `name:"metrics-token" env:"DUODUOPIN_METRICS_TOKEN" help:"Bearer token that may read /metrics from anywhere; without it, loopback only."`
 }
 
@@ -76,10 +77,39 @@ func (s *Settings) check() error {
 			return fmt.Errorf("DUODUOPIN_PUBLIC_IPS: %q is not an IP address", ip)
 		}
 	}
+	for _, p := range s.Proxies {
+		if _, _, err := net.ParseCIDR(strings.TrimSpace(p)); err != nil {
+			return fmt.Errorf("DUODUOPIN_TRUSTED_PROXIES: %q is not a network such as 172.16.0.0/12", p)
+		}
+	}
 	if !s.limited() && !loopback(s.HTTPAddr) {
 		return fmt.Errorf("DUODUOPIN_LIMITS=off is for load tests and needs an HTTP address on loopback, not %s", s.HTTPAddr)
 	}
 	return nil
+}
+
+// proxies gives the networks of trusted proxies; check has refused what is none.
+func (s *Settings) proxies() []*net.IPNet {
+	var all []*net.IPNet
+	for _, p := range s.Proxies {
+		if _, n, err := net.ParseCIDR(strings.TrimSpace(p)); err == nil {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// trusts reports whether a direct peer is a trusted proxy.
+func (s *Settings) trusts(ip net.IP) bool {
+	if ip != nil && ip.IsLoopback() && loopback(s.HTTPAddr) {
+		return true
+	}
+	for _, n := range s.proxies() {
+		if n.Contains(ip) {
+			return true
+		}
+	}
+	return false
 }
 
 // https reports whether the server speaks TLS itself.

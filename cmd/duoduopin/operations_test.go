@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,8 +16,11 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/duoduopin/duoduopin/internal/testshop"
+	"github.com/duoduopin/duoduopin/internal/web"
 )
 
 // command runs duoduopin as a person would and gives its exit code and what it printed.
@@ -90,6 +94,7 @@ func TestSettingsThatContradict(t *testing.T) {
 		"go together":    {"--tls-cert", "x"},
 		"one way":        {"--tls-local", "--domain", "example.org"},
 		"not an IP":      {"--public-ips", "example.org"},
+		"not a network":  {"--trusted-proxies", "10.0.0.1"},
 		"loopback":       {"--limits", "off", "--http-addr", ":0"},
 		"must start":     {"--database-url", "mysql://x"},
 		"DUODUOPIN_TLS_": {"--tls-cert", "/nowhere", "--tls-key", "/nowhere"},
@@ -202,6 +207,29 @@ func TestSecurityHeaders(t *testing.T) {
 			if got := h.Get(name); got != want {
 				t.Errorf("%s: %s is %q", path, name, got)
 			}
+		}
+	}
+}
+
+// Behind a proxy that is trusted the person's address and HTTPS are believed; a stranger's word is not.
+func TestTrustedProxy(t *testing.T) {
+	s := &Settings{HTTPAddr: ":8080", Proxies: []string{"172.16.0.0/12"}}
+	sh := newTestShop(t, testOptions{})
+	e, api := newEcho(s, sh.accounts, prometheus.NewRegistry())
+	api.Raw(http.MethodGet, "/api/v1/who", web.Public(), func(c echo.Context) error { return c.String(http.StatusOK, c.RealIP()) })
+	for peer, want := range map[string]struct {
+		ip     string
+		secure bool
+	}{"172.18.0.1:9": {"203.0.113.9", true}, "198.51.100.7:9": {"198.51.100.7", false}, "127.0.0.1:9": {"127.0.0.1", false}} {
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/who", nil)
+		req.RemoteAddr = peer
+		req.Header.Set("X-Forwarded-For", "203.0.113.9")
+		req.Header.Set("X-Forwarded-Proto", "https")
+		rec := httptest.NewRecorder()
+		e.ServeHTTP(rec, req)
+		secure := rec.Header().Get("Strict-Transport-Security") != ""
+		if rec.Body.String() != want.ip || secure != want.secure {
+			t.Errorf("%s: %s, secure %v; want %+v", peer, rec.Body, secure, want)
 		}
 	}
 }

@@ -22,17 +22,19 @@ import (
 	"github.com/duoduopin/duoduopin/internal/web"
 )
 
-// newEcho returns an echo server with what every route shares: recovery, security headers, identity, metrics. It trusts
-// forwarding headers only from a proxy on loopback when the server itself listens there.
+// newEcho returns an echo server with what every route shares: recovery, security headers, identity, metrics. It believes
+// forwarding headers of trusted proxies only.
 func newEcho(s *Settings, identity web.Identity, reg prometheus.Registerer) (*echo.Echo, *web.API) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	e.IPExtractor = web.PeerIP
-	if loopback(s.HTTPAddr) {
-		e.IPExtractor = echo.ExtractIPFromXFFHeader(echo.TrustLoopback(true), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false))
+	trust := []echo.TrustOption{echo.TrustLoopback(loopback(s.HTTPAddr)), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, n := range s.proxies() {
+		trust = append(trust, echo.TrustIPRange(n))
 	}
+	e.IPExtractor = echo.ExtractIPFromXFFHeader(trust...)
 	api := web.New(e, version, func(err error) { slog.Error("request failed", "error", err) })
 	e.Use(
+		web.Forwarded(s.trusts),
 		web.Secure(),
 		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
 			slog.Error("handler panicked", "error", err, "stack", string(stack))

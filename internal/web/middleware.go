@@ -39,8 +39,27 @@ func CookieName(r *http.Request, name string) string {
 	return name
 }
 
-// IsSecure reports whether the request came by TLS.
-func IsSecure(r *http.Request) bool { return r.TLS != nil }
+// IsSecure reports whether the person's request came by TLS: to us, or to a proxy that we trust (see Forwarded).
+func IsSecure(r *http.Request) bool {
+	forwarded, _ := r.Context().Value(forwardedKey{}).(bool)
+	return r.TLS != nil || forwarded
+}
+
+type forwardedKey struct{}
+
+// Forwarded believes X-Forwarded-Proto of direct peers that are trusted proxies. It must come before every other
+// middleware that asks IsSecure.
+func Forwarded(trusted func(net.IP) bool) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			r := c.Request()
+			if r.Header.Get("X-Forwarded-Proto") == "https" && trusted(net.ParseIP(PeerIP(r))) {
+				c.SetRequest(r.WithContext(context.WithValue(r.Context(), forwardedKey{}, true)))
+			}
+			return next(c)
+		}
+	}
+}
 
 // SetCookie sets one of our cookies: HttpOnly, SameSite=Lax, for the whole site; maxAge in seconds, negative deletes.
 func SetCookie(w http.ResponseWriter, r *http.Request, name, value string, maxAge int) {

@@ -169,7 +169,7 @@ func (l *loader) shelf(limited bool) []live.ShelfItem {
 	return items
 }
 
-const invented = "演示数据:场次总额与平均在线取自公开报道的康巴什故事,渠道、主播、商品与买家的拆分均为虚构。"
+const invented = "演示数据：场次总额与平均在线取自公开报道的康巴什故事，渠道、主播、商品与买家的拆分均为虚构。"
 
 // scene is one thing that happens at a moment of an evening.
 type scene struct {
@@ -341,7 +341,7 @@ func (l *loader) afterwards(ctx context.Context, now time.Time) error {
 		}
 		if n%31 == 0 { // one piece arrived broken
 			part := o.Lines[0].PriceFen / 2
-			if _, err := l.Orders.Refund(operator, staff, o.ID, &part, "一件破损,补偿一半", "demo"); err != nil {
+			if _, err := l.Orders.Refund(operator, staff, o.ID, &part, "一件破损，补偿一半", "demo"); err != nil {
 				return err
 			}
 		}
@@ -359,9 +359,9 @@ func (l *loader) coming(ctx context.Context) error {
 		anchors []string
 		limited bool
 	}{
-		{"今晚开播:康巴什好物体验场", l.now.Add(10 * time.Minute).Truncate(time.Minute), []string{"anchor1"}, true},
+		{"今晚开播：康巴什好物体验场", l.now.Add(10 * time.Minute).Truncate(time.Minute), []string{"anchor1"}, true},
 		{"乳品冷链专场", evening.AddDate(0, 0, 1), []string{"anchor2", "anchor3"}, false},
-		{"五位主播同台:年货先选", evening.AddDate(0, 0, 3), []string{"anchor1", "anchor2", "anchor3", "anchor4", "anchor5"}, false},
+		{"五位主播同台：年货先选", evening.AddDate(0, 0, 3), []string{"anchor1", "anchor2", "anchor3", "anchor4", "anchor5"}, false},
 	} {
 		intro := "演示场次。商品、价格与文字均为虚构。"
 		x, err := l.Live.Create(ctx, live.Plan{Title: &c.title, Intro: &intro, StartsAt: &c.at, Anchors: c.anchors, Shelf: l.shelf(c.limited)})

@@ -165,7 +165,11 @@ func purchases(r *rand.Rand, s show, pins []pinned, goods []product) []buy {
 		k := r.IntN(len(goods[p.product].skus))
 		it := item{p.product, k, 1 + int64(r.IntN(3)/2)}
 		cost := goods[p.product].skus[k].live * it.quantity
-		b := buy{at: p.from.Add(time.Duration(r.Int64N(int64(p.to.Sub(p.from))))).Truncate(time.Millisecond), channel: channel(r, s), buyer: r.IntN(20), pin: pin, items: []item{it}}
+		b := buy{at: p.from.Add(time.Duration(r.Int64N(int64(p.to.Sub(p.from))))).Truncate(time.Millisecond), channel: channel(r, s), pin: pin, items: []item{it}}
+		b.buyer = r.IntN(4000) // the platforms have many; of our own twenty another six come each evening
+		if b.channel == "room" {
+			b.buyer = (s.start.YearDay()*6 + b.buyer%6) % 20
+		}
 		if left < closing {
 			b.items, cost = change(left, goods), left
 		}

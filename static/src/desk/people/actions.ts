@@ -12,7 +12,7 @@ const zh = {
   order_cancel: '取消订单',
   order_refund: '退款',
   order_ship: '发货',
-  payment_quarantined: '付款金额不符,已隔离',
+  payment_quarantined: '付款金额不符，已隔离',
   payment_returned: '付款原路退回',
   picture_add: '添加图片',
   picture_drop: '删除图片',
