@@ -170,13 +170,24 @@ func installHumaErrors() {
 				var d huma.ErrorDetailer
 				if errors.As(err, &d) {
 					e := d.ErrorDetail()
-					p.Errors = append(p.Errors, FieldError{Field: strings.TrimPrefix(e.Location, "body."), Detail: e.Message})
+					p.Errors = append(p.Errors, fieldError(e))
 				}
 			}
 			if len(p.Errors) > 0 {
-				p.Detail = p.Errors[0].Field + ": " + p.Errors[0].Detail
+				p.Detail = strings.TrimPrefix(p.Errors[0].Field+": "+p.Errors[0].Detail, ": ")
 			}
 			return p
 		}
 	})
+}
+
+// fieldError names the field as clients know it: without huma's "body." and with the name of what is missing.
+func fieldError(e *huma.ErrorDetail) FieldError {
+	field := strings.TrimPrefix(strings.TrimPrefix(e.Location, "body"), ".")
+	if missing, ok := strings.CutPrefix(e.Message, "expected required property "); ok {
+		missing, _, _ = strings.Cut(missing, " ")
+		field = strings.TrimPrefix(field+"."+missing, ".")
+		return FieldError{Field: field, Detail: "is needed"}
+	}
+	return FieldError{Field: field, Detail: e.Message}
 }

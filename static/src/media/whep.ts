@@ -1,7 +1,8 @@
 // Watching a session: WHEP. One offer with a place for every anchor, one POST, and a connection that is made again by
 // itself until it is closed. The ids of the streams are the anchors' names. Plain TypeScript without the framework.
-import { ApiError, problemOf } from '@/api/client'
+import { ApiError } from '@/api/client'
 import { waitOf } from '@/api/room'
+import { offer, withdraw } from './exchange'
 
 /**
  * connecting: the first try is under way. playing: the line holds. reconnecting: it did, or will soon. refused: the
@@ -88,8 +89,8 @@ class Watcher implements Watch {
     try {
       await pc.setLocalDescription(await pc.createOffer())
       // Nothing is gathered first: the server has the open port, it learns our side from the first packets.
-      const answer = await ask(this.url, pc.localDescription!.sdp)
-      if (pc !== this.pc) return forget(answer.location)
+      const answer = await offer(this.url, pc.localDescription!.sdp)
+      if (pc !== this.pc) return void withdraw(answer.location)
       this.resource = answer.location
       await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp })
       if (pc === this.pc && pc.connectionState !== 'connected') this.timer = setTimeout(() => this.again(), connectFor)
@@ -146,7 +147,7 @@ class Watcher implements Watch {
       pc.ontrack = pc.onconnectionstatechange = null
       pc.close()
     }
-    forget(this.resource)
+    void withdraw(this.resource)
     this.resource = ''
     this.places.clear()
   }
@@ -206,7 +207,7 @@ class Watcher implements Watch {
     this.tries = 0
     void this.connect()
   }
-  private readonly leave = (): void => forget(this.resource)
+  private readonly leave = (): void => void withdraw(this.resource)
   /** Back from the browser's cache of pages: the connection we left is gone. */
   private readonly returned = (e: PageTransitionEvent): void => {
     if (e.persisted) this.restart()
@@ -214,25 +215,3 @@ class Watcher implements Watch {
 }
 
 const moves = (p: Place): boolean => !!p.video && !p.video.muted && p.still < stalledAfter
-
-async function ask(url: string, sdp: string): Promise<{ sdp: string; location: string }> {
-  let response: Response
-  try {
-    response = await fetch(url, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/sdp', Accept: 'application/sdp' },
-      body: sdp,
-      credentials: 'same-origin',
-      signal: AbortSignal.timeout(10_000),
-    })
-  } catch {
-    throw new ApiError(0, 'network')
-  }
-  if (response.status !== 201) throw await problemOf(response)
-  return { sdp: await response.text(), location: response.headers.get('Location') ?? '' }
-}
-
-/** Ends our resource at the server. An answer does not matter: it notices silence by itself. */
-function forget(location: string): void {
-  if (location) void fetch(location, { method: 'DELETE', credentials: 'same-origin', keepalive: true }).catch(() => {})
-}

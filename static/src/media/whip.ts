@@ -1,7 +1,8 @@
 // Going on air from a browser: WHIP (RFC 9725). One offer with everything gathered, one POST, and a connection that is
 // made again, by itself, until it is closed. Plain TypeScript without the framework.
-import { type ApiError, problemOf } from '@/api/client'
+import type { ApiError } from '@/api/client'
 import { waitOf } from '@/api/room'
+import { offer, withdraw } from './exchange'
 
 /**
  * connecting: the first try is under way. on-air: media flows. reconnecting: it flowed before, or may soon. refused: the
@@ -90,8 +91,8 @@ export function publish(options: PublishOptions): Publisher {
       await mine.setLocalDescription(await mine.createOffer())
       await gathered(mine)
       if (mine !== pc) return
-      const answer = await post(options, mine.localDescription!.sdp)
-      if (mine !== pc) return void remove(answer.location, options.token)
+      const answer = await offer(options.url, mine.localDescription!.sdp, options.token)
+      if (mine !== pc) return void withdraw(answer.location, options.token)
       resource = answer.location
       await mine.setRemoteDescription({ type: 'answer', sdp: sharpStart(answer.sdp) })
       if (mine === pc && mine.connectionState !== 'connected') timer = setTimeout(() => void again(), connectFor)
@@ -160,7 +161,7 @@ export function publish(options: PublishOptions): Publisher {
     tries = 0
     void attempt()
   }
-  const gone = (): void => void (resource && remove(resource, options.token))
+  const gone = (): void => void (resource && withdraw(resource, options.token))
   window.addEventListener('online', hurry)
   window.addEventListener('pagehide', gone)
   function leave(): void {
@@ -185,7 +186,7 @@ export function publish(options: PublishOptions): Publisher {
       leave()
       drop()
       onState('ended')
-      if (resource) await remove(resource, options.token)
+      if (resource) await withdraw(resource, options.token)
     },
   }
 }
@@ -211,28 +212,6 @@ function gathered(pc: RTCPeerConnection): Promise<void> {
     pc.addEventListener('icegatheringstatechange', done)
     setTimeout(resolve, gatherFor)
   })
-}
-
-const bearer = (token?: string): Record<string, string> => (token ? { Authorization: `Bearer ${token}` } : {})
-
-/** RFC 9725, section 4.2: the offer in, the answer and the address of the resource out. */
-async function post(o: PublishOptions, sdp: string): Promise<{ sdp: string; location: string }> {
-  const response = await fetch(o.url, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/sdp', Accept: 'application/sdp', ...bearer(o.token) },
-    body: sdp,
-    credentials: 'same-origin',
-    signal: AbortSignal.timeout(10_000),
-  })
-  if (response.status !== 201) throw await problemOf(response)
-  const location = response.headers.get('Location')
-  return { sdp: await response.text(), location: location ? new URL(location, response.url || window.location.href).href : '' }
-}
-
-/** RFC 9725, section 4.3.1. It outlives the page; an answer does not matter, the server notices silence by itself. */
-async function remove(location: string, token?: string): Promise<void> {
-  if (!location) return
-  await fetch(location, { method: 'DELETE', headers: bearer(token), credentials: 'same-origin', keepalive: true }).catch(() => {})
 }
 
 /** What getStats counts, summed over sound and picture. */
