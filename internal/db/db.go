@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,16 +46,16 @@ type options struct{ oneConnection bool }
 func OneConnection() Option { return func(o *options) { o.oneConnection = true } }
 
 // Open connects to "sqlite:PATH" or "postgres://...". It creates PATH's folder, not the schema: see Migrate.
-func Open(ctx context.Context, url string, opts ...Option) (*DB, error) {
+func Open(ctx context.Context, database string, opts ...Option) (*DB, error) {
 	var o options
 	for _, f := range opts {
 		f(&o)
 	}
 	switch {
-	case strings.HasPrefix(url, "sqlite:"):
-		return openSQLite(strings.TrimPrefix(url, "sqlite:"), o)
-	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
-		return openPostgres(ctx, url)
+	case strings.HasPrefix(database, "sqlite:"):
+		return openSQLite(strings.TrimPrefix(database, "sqlite:"), o)
+	case strings.HasPrefix(database, "postgres://"), strings.HasPrefix(database, "postgresql://"):
+		return openPostgres(ctx, database)
 	default:
 		return nil, errors.New(`database URL must start with "sqlite:" or "postgres://"`)
 	}
@@ -84,7 +85,8 @@ func openSQLite(path string, o options) (*DB, error) {
 			return nil, fmt.Errorf("database folder: %w", err)
 		}
 	}
-	writer, err := gorm.Open(sqlite.Open("file:"+path+"?_txlock=immediate&"+sqlitePragmas), config())
+	file := "file:" + (&url.URL{Path: path}).EscapedPath() // a # or ? in the path must not end it: the settings stand behind it
+	writer, err := gorm.Open(sqlite.Open(file+"?_txlock=immediate&"+sqlitePragmas), config())
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -95,14 +97,14 @@ func openSQLite(path string, o options) (*DB, error) {
 	if o.oneConnection {
 		return d, nil
 	}
-	if d.reader, err = gorm.Open(sqlite.Open("file:"+path+"?"+sqlitePragmas+"&_pragma=query_only(1)"), config()); err != nil {
+	if d.reader, err = gorm.Open(sqlite.Open(file+"?"+sqlitePragmas+"&_pragma=query_only(1)"), config()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s for reading: %w", path, err), d.Close())
 	}
 	return d, poolSize(d.reader, 4)
 }
 
-func openPostgres(ctx context.Context, url string) (*DB, error) {
-	g, err := gorm.Open(postgres.Open(url), config())
+func openPostgres(ctx context.Context, dsn string) (*DB, error) {
+	g, err := gorm.Open(postgres.Open(dsn), config())
 	if err != nil {
 		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
 	}

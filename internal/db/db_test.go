@@ -3,6 +3,8 @@ package db_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"gorm.io/gorm"
@@ -62,4 +64,25 @@ func TestTransactions(t *testing.T) {
 			t.Fatalf("pending %d, %v", n, err)
 		}
 	})
+}
+
+// A path may hold characters that mean something in a URI; the file is where it was asked for, with our settings.
+func TestSQLitePaths(t *testing.T) {
+	for _, name := range []string{"a#b.db", "a?b.db", "a%20b c.db", "康巴什.db"} {
+		path := filepath.Join(t.TempDir(), name)
+		d, err := db.Open(t.Context(), "sqlite:"+path)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		var mode string
+		var sync int
+		err1 := d.Write(t.Context()).Raw("pragma journal_mode").Scan(&mode).Error
+		err2 := d.Write(t.Context()).Raw("pragma synchronous").Scan(&sync).Error
+		if err := errors.Join(err1, err2, d.Close()); err != nil || mode != "wal" || sync != 2 {
+			t.Errorf("%s: journal %s, synchronous %d, %v", name, mode, sync, err)
+		}
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
 }
