@@ -43,7 +43,7 @@ export const t = messages(
     address: '收货地址',
     noAddress: '没有填写地址',
     shipment: '物流',
-    carrier: '{carrier},单号 {no}',
+    carrier: '{carrier}，单号 {no}',
     refunds: '退款',
     refundDone: '已退回',
     refundGoing: '处理中',
