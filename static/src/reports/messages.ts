@@ -16,7 +16,7 @@ export const t = messages(
     toStudio: '我的直播',
     print: '打印',
     readAt: '{time} 的数字，每 15 秒更新',
-    comma: ',',
+    comma: '，',
     stop: '。',
     sayAnchors: '{n} 位主播',
     sayHours: '{hours} 小时 {minutes} 分',
