@@ -316,8 +316,12 @@ func (e Edit) apply(p *Product) error {
 		value *string
 		max   int
 	}{
-		{"title", &p.Title, e.Title, 80}, {"subtitle", &p.Subtitle, e.Subtitle, 120}, {"description", &p.Description, e.Description, 5000},
-		{"category", &p.Category, e.Category, 30}, {"origin", &p.Origin, e.Origin, 60}, {"licence_no", &p.LicenceNo, e.LicenceNo, 60},
+		{"title", &p.Title, e.Title, 80},
+		{"subtitle", &p.Subtitle, e.Subtitle, 120},
+		{"description", &p.Description, e.Description, 5000},
+		{"category", &p.Category, e.Category, 30},
+		{"origin", &p.Origin, e.Origin, 60},
+		{"licence_no", &p.LicenceNo, e.LicenceNo, 60},
 	} {
 		if f.value == nil {
 			continue

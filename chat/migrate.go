@@ -58,8 +58,12 @@ func Migrations() []db.Migration {
 			name  string
 			model any
 		}{
-			{"chat_events", &chatEvent{}}, {"chat_cursors", &chatCursor{}}, {"chat_presence", &chatPresence{}},
-			{"chat_activity", &chatActivity{}}, {"chat_mutes", &chatMute{}}, {"chat_secrets", &chatSecret{}},
+			{"chat_events", &chatEvent{}},
+			{"chat_cursors", &chatCursor{}},
+			{"chat_presence", &chatPresence{}},
+			{"chat_activity", &chatActivity{}},
+			{"chat_mutes", &chatMute{}},
+			{"chat_secrets", &chatSecret{}},
 		}
 		for _, t := range tables {
 			if err := g.Table(t.name).Migrator().CreateTable(t.model); err != nil {

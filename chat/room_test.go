@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -405,12 +404,4 @@ func (n *node) metric(name string) float64 {
 		}
 	}
 	return sum
-}
-
-func kinds(events []event) []string {
-	var out []string
-	for _, e := range events {
-		out = append(out, e.Type)
-	}
-	return slices.Clip(out)
 }

@@ -359,7 +359,7 @@ func TestWhoMay(t *testing.T) {
 			when       string
 			turn       func(context.Context, int64) (live.Session, error)
 			open, over bool
-		}{{"scheduled", s.Service.Get, false, false}, {"rehearsing", s.Rehearse, false, false}, {"live", s.Start, true, false}, {"ended", s.End, false, true}} {
+		}{{"scheduled", s.Get, false, false}, {"rehearsing", s.Rehearse, false, false}, {"live", s.Start, true, false}, {"ended", s.End, false, true}} {
 			if _, err := row.turn(s.ctx, id); err != nil {
 				t.Fatal(err)
 			}

@@ -158,7 +158,7 @@ func (s *Service) Shelves(ctx context.Context, ids []int64) (map[int64][]Offered
 		o := r.offered(l)
 		if o.SessionStock >= 0 {
 			if taken[r.SessionID] == nil {
-				if taken[r.SessionID], err = s.Needs.Taken.Taken(ctx, r.SessionID); err != nil {
+				if taken[r.SessionID], err = s.Taken.Taken(ctx, r.SessionID); err != nil {
 					return nil, err
 				}
 			}

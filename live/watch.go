@@ -78,7 +78,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (s *Service) reconcileAll(ctx context.Context) {
 	open, err := s.store.list(ctx, Filter{States: []State{Live, Interrupted}, Limit: 1000})
 	if err != nil {
-		s.logUnless(ctx, "sessions could not be read", err)
+		s.logUnless(ctx, "reading sessions", err)
 		return
 	}
 	for _, x := range open {
@@ -90,13 +90,14 @@ func (s *Service) reconcileAll(ctx context.Context) {
 
 func (s *Service) reconcile(ctx context.Context, id int64) {
 	if err := s.Reconcile(ctx, id, len(s.Media.OnAir(id))); err != nil && fault.KindOf(err) != fault.NotFound {
-		s.logUnless(ctx, "a session's state could not follow its picture", err)
+		s.logUnless(ctx, "following the picture", err)
 	}
 }
 
-func (s *Service) logUnless(ctx context.Context, msg string, err error) {
+// logUnless logs what failed, unless only because we are stopping.
+func (s *Service) logUnless(ctx context.Context, what string, err error) {
 	if ctx.Err() == nil {
-		s.log.Warn(msg, "error", err)
+		s.log.Warn("watching the sessions failed and is repeated", "what", what, "error", err)
 	}
 }
 
@@ -129,12 +130,12 @@ func (s *Service) tellChanged(ctx context.Context, productIDs []int64) {
 	}
 	sessions, err := s.store.selling(ctx, productIDs)
 	if err != nil {
-		s.logUnless(ctx, "rooms could not be told of changed products", err)
+		s.logUnless(ctx, "finding rooms to tell", err)
 		return
 	}
 	for _, id := range sessions {
 		if err := s.tellShelf(ctx, id, productIDs); err != nil {
-			s.logUnless(ctx, "a room could not be told of changed products", err)
+			s.logUnless(ctx, "telling a room of changed products", err)
 		}
 	}
 }

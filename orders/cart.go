@@ -172,8 +172,12 @@ func (a *Address) check() error {
 		value *string
 		max   int
 	}{
-		{"name", &a.Name, 60}, {"phone", &a.Phone, 20}, {"province", &a.Province, 60},
-		{"city", &a.City, 60}, {"district", &a.District, 60}, {"detail", &a.Detail, 200},
+		{"name", &a.Name, 60},
+		{"phone", &a.Phone, 20},
+		{"province", &a.Province, 60},
+		{"city", &a.City, 60},
+		{"district", &a.District, 60},
+		{"detail", &a.Detail, 200},
 	} {
 		*f.value = strings.TrimSpace(*f.value)
 		if *f.value == "" {

@@ -336,7 +336,7 @@ func view(a web.Actor, o Order) orderView {
 		v.Refunds[i] = viewRefund(r)
 	}
 	for i, e := range o.Timeline {
-		v.Timeline[i] = orderEventView{e.At, e.What, e.By}
+		v.Timeline[i] = orderEventView(e)
 	}
 	return v
 }

@@ -43,7 +43,6 @@ type placing struct {
 	replayed bool // the order had been placed before
 	err      error
 	limits   map[int64]int64 // session stock by SKU, where there is one
-	hold     time.Duration
 }
 
 // prepare validates a placement and gives it its identity.

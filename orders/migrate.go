@@ -125,9 +125,16 @@ func Migrations() []db.Migration {
 			name  string
 			model any
 		}{
-			{"orders", &order{}}, {"order_lines", &orderLine{}}, {"order_events", &orderEvent{}}, {"order_session_stock", &orderSessionStock{}},
-			{"order_payments", &orderPayment{}}, {"payment_callbacks", &paymentCallback{}}, {"order_refunds", &orderRefund{}},
-			{"ledger_entries", &ledgerEntry{}}, {"order_outbox", &orderOutbox{}}, {"payment_secrets", &paymentSecret{}},
+			{"orders", &order{}},
+			{"order_lines", &orderLine{}},
+			{"order_events", &orderEvent{}},
+			{"order_session_stock", &orderSessionStock{}},
+			{"order_payments", &orderPayment{}},
+			{"payment_callbacks", &paymentCallback{}},
+			{"order_refunds", &orderRefund{}},
+			{"ledger_entries", &ledgerEntry{}},
+			{"order_outbox", &orderOutbox{}},
+			{"payment_secrets", &paymentSecret{}},
 		}
 		for _, t := range tables {
 			if err := g.Table(t.name).Migrator().CreateTable(t.model); err != nil {

@@ -26,8 +26,10 @@ func TestPlacingRows(t *testing.T) {
 	const red2 = `{"session_id":1,"items":[{"sku_id":11,"quantity":2}]}`
 	rows := []row{
 		{"an order", "buyer1", "k", red2, 201, []string{`"state":"pending"`, `"total_fen":25600`, `"anchor":"anchor1"`, `"pin_id":7`, `"channel":"room"`, `"expires_at":"2022-07-08T11:15:00Z"`}},
-		{"several lines; the same SKU twice becomes one", "buyer1", "k", `{"session_id":1,"items":[{"sku_id":21,"quantity":1},{"sku_id":11,"quantity":1},{"sku_id":21,"quantity":2}]}`, 201,
-			[]string{`"total_fen":15770`, `"sku_id":21,"quantity":3,"price_fen":990`, `"anchor":null`, `"pin_id":8`}},
+		{
+			"several lines; the same SKU twice becomes one", "buyer1", "k", `{"session_id":1,"items":[{"sku_id":21,"quantity":1},{"sku_id":11,"quantity":1},{"sku_id":21,"quantity":2}]}`, 201,
+			[]string{`"total_fen":15770`, `"sku_id":21,"quantity":3,"price_fen":990`, `"anchor":null`, `"pin_id":8`},
+		},
 		{"the right total", "buyer1", "k", `{"session_id":1,"items":[{"sku_id":11,"quantity":1}],"expected_total_fen":12800}`, 201, nil},
 		{"another total", "buyer1", "k", `{"session_id":1,"items":[{"sku_id":11,"quantity":1}],"expected_total_fen":1}`, 409, []string{"/price-changed", "12800"}},
 		{"points 0", "buyer1", "k", `{"session_id":1,"items":[{"sku_id":11,"quantity":1}],"points":0}`, 201, nil},

@@ -47,9 +47,14 @@ func TestByHand(t *testing.T) {
 		got  string
 		want string
 	}{
-		{"aov", str(got.AOVFen), "751"}, {"uv value", str(got.UVValueFen), "751"}, {"gpm", str(got.GPMFen), "375250"},
-		{"interaction", str(got.InteractionRate), "0.5"}, {"payment", str(got.PaymentRate), "0.6666666666666666"}, {"refunds", str(got.RefundRate), "0.5"},
-		{"sell-through", str(got.SellThrough), "1"}, {"average watch", str(got.WatchSecondsAvg), "210"},
+		{"aov", str(got.AOVFen), "751"},
+		{"uv value", str(got.UVValueFen), "751"},
+		{"gpm", str(got.GPMFen), "375250"},
+		{"interaction", str(got.InteractionRate), "0.5"},
+		{"payment", str(got.PaymentRate), "0.6666666666666666"},
+		{"refunds", str(got.RefundRate), "0.5"},
+		{"sell-through", str(got.SellThrough), "1"},
+		{"average watch", str(got.WatchSecondsAvg), "210"},
 		// minute peaks on air: 1 2 (gap) 1 1 0 0 0 0 1 -> 6 of 9 minutes
 		{"acu", fmt.Sprintf("%.4f", *got.ACU), "0.6667"},
 	} {

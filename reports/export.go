@@ -48,9 +48,16 @@ func (r Report) sheets() []sheet {
 		totals.rows = append(totals.rows, []any{f.Key, f.ZH, deref(f.of(r.Totals)), f.Unit, u, f.FormulaEN, f.FormulaZH})
 	}
 	session := sheet{name: "session", head: []any{"field", "value"}, rows: [][]any{
-		{"id", r.Session.ID}, {"title", r.Session.Title}, {"state", r.Session.State}, {"anchors", strings.Join(r.Session.Anchors, " ")},
-		{"t0", stamp(r.Session.LiveAt)}, {"t1", stamp(r.Session.EndedAt)}, {"computed_at", stamp(r.At)},
-		{"flagged_orders", r.Honest.FlaggedOrders}, {"flagged_fen", r.Honest.FlaggedFen}, {"without_flagged_fen", r.Honest.WithoutFlaggedFen},
+		{"id", r.Session.ID},
+		{"title", r.Session.Title},
+		{"state", r.Session.State},
+		{"anchors", strings.Join(r.Session.Anchors, " ")},
+		{"t0", stamp(r.Session.LiveAt)},
+		{"t1", stamp(r.Session.EndedAt)},
+		{"computed_at", stamp(r.At)},
+		{"flagged_orders", r.Honest.FlaggedOrders},
+		{"flagged_fen", r.Honest.FlaggedFen},
+		{"without_flagged_fen", r.Honest.WithoutFlaggedFen},
 	}}
 	products := sheet{name: "products", head: []any{"product_id", "title", "exposures", "clicks", "orders", "paid_orders", "units", "paid_fen", "ctr", "ctor", "payment_rate"}}
 	for _, p := range r.Products {

@@ -21,8 +21,6 @@ type slot struct {
 	data   [maxPayload]byte
 }
 
-func (s *slot) payload() []byte { return s.data[:s.size] }
-
 // cache is the ring of a layer's latest packets. It answers the NACKs of all viewers and holds the group of pictures that
 // a joining viewer starts with. One goroutine, the layer's reader, puts; any may copy out. The lock is never held wider
 // than the copy of one packet; when the ring is full the oldest packet goes.

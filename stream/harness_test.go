@@ -81,7 +81,8 @@ type diary struct {
 func (d *diary) PublisherUp(_ int64, a string)   { d.add("up " + a) }
 func (d *diary) PublisherDown(_ int64, a string) { d.add("down " + a) }
 func (d *diary) add(s string)                    { d.mu.Lock(); d.lines = append(d.lines, s); d.mu.Unlock() }
-func (d *diary) all() []string                   { d.mu.Lock(); defer d.mu.Unlock(); return slices.Clone(d.lines) }
+
+func (d *diary) all() []string { d.mu.Lock(); defer d.mu.Unlock(); return slices.Clone(d.lines) }
 
 func open(t *testing.T, change ...func(*Config)) *shop {
 	t.Helper()

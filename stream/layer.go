@@ -31,10 +31,10 @@ type layer struct {
 	mu    sync.Mutex // guards changes of sinks
 	sinks atomic.Pointer[[]*sink]
 
-	packets, bytes, late, plis atomic.Uint64
-	first, lastAt              atomic.Int64 // Unix ns of the first and latest packet
-	firstExt                   atomic.Uint64
-	traffic                    *traffic
+	packets, bytes, plis atomic.Uint64
+	first, lastAt        atomic.Int64 // Unix ns of the first and latest packet
+	firstExt             atomic.Uint64
+	traffic              *traffic
 }
 
 func newLayer(rid string, codec webrtc.RTPCodecCapability, clock *senderClock, requestKey func(), t *traffic) *layer {

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -144,7 +143,7 @@ func FuzzPacket(f *testing.F) {
 func TestCandidateText(t *testing.T) {
 	for s, fine := range map[string]bool{"": true, "abcd": true, "abc": false, "ab+/": true, "ab c": false, "ab\ncd": false, strings.Repeat("a", 257): false} {
 		if iceText(s, 4) != fine {
-			t.Error(fmt.Sprintf("%.20q", s))
+			t.Errorf("%.20q", s)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,9 +22,6 @@ func main() {
 	stop()
 	os.Exit(code)
 }
-
-// errUsage marks errors whose text is all there is to say.
-var errUsage = errors.New("usage")
 
 // run is main without the process around it, so that tests can start commands.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
