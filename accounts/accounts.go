@@ -65,6 +65,9 @@ type Config struct {
 	DB     *db.DB
 	Clock  clock.Clock
 	Limits bool // limits of sign-in attempts per account and address
+	// OnExpelled is told of an account whose sessions have all ended: disabled, or with a new password. It must return at
+	// once. Optional.
+	OnExpelled func(accountID int64)
 }
 
 // Service is the accounts noun.
@@ -77,12 +80,16 @@ type Service struct {
 	secret  []byte // signs visitor cookies
 	perName *web.Limiter
 	perAddr *web.Limiter
+	expel   func(int64)
 	decoy   string // hash that unknown names are compared with
 }
 
 // New returns the service; the schema must be there.
 func New(ctx context.Context, c Config) (*Service, error) {
-	s := &Service{db: c.DB, store: store{c.DB}, clock: c.Clock, hashing: make(chan struct{}, 2), known: newTokenCache(c.Clock)}
+	s := &Service{db: c.DB, store: store{c.DB}, clock: c.Clock, hashing: make(chan struct{}, 2), known: newTokenCache(c.Clock), expel: c.OnExpelled}
+	if s.expel == nil {
+		s.expel = func(int64) {}
+	}
 	if c.Limits {
 		s.perName = web.NewLimiter(c.Clock, 12*time.Second, 5)
 		s.perAddr = web.NewLimiter(c.Clock, 3*time.Second, 20)
@@ -183,6 +190,9 @@ func (s *Service) Change(ctx context.Context, id int64, c Change) (Account, erro
 				return err
 			}
 		}
+		if a.Disabled {
+			db.AfterCommit(ctx, func() { s.expel(id) })
+		}
 		return s.Record(ctx, "account.change", a.Name, map[string]any{"role": a.Role, "disabled": a.Disabled, "before_role": before.Role})
 	})
 	s.known.forget(id)
@@ -222,6 +232,7 @@ func (s *Service) ResetPassword(ctx context.Context, id int64) (string, error) {
 		if err := s.store.setPassword(ctx, id, hash); err != nil {
 			return err
 		}
+		db.AfterCommit(ctx, func() { s.expel(id) })
 		return errors.Join(s.store.dropTokens(ctx, id), s.Record(ctx, "account.password", a.Name, nil))
 	})
 	s.known.forget(id)

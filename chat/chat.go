@@ -408,6 +408,15 @@ func (s *Service) allMembers() []*member {
 	return all
 }
 
+// Expel closes the sockets of an account: it may no longer be there.
+func (s *Service) Expel(accountID int64) {
+	for _, m := range s.allMembers() {
+		if m.actor.AccountID == accountID {
+			m.out.finish(codeSignIn, "sign in again", true)
+		}
+	}
+}
+
 func (s *Service) members() int {
 	n := 0
 	for _, r := range s.allRooms() {

@@ -222,6 +222,15 @@ func (s *Service) CloseSession(id int64) {
 	}
 }
 
+// Expel ends every connection of an account: it may no longer publish or watch under that name.
+func (s *Service) Expel(accountID int64) {
+	for _, p := range s.allPeers() {
+		if p.owner == accountID {
+			p.close()
+		}
+	}
+}
+
 // Close ends all connections and the media ports, and waits for every goroutine. The Observer is not told: a server that
 // goes down is no anchor's doing.
 func (s *Service) Close() {

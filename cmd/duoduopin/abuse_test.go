@@ -201,3 +201,28 @@ func TestUploads(t *testing.T) {
 		}
 	}
 }
+
+// A disabled account's sockets and picture end at once.
+func TestDisabledIsGone(t *testing.T) {
+	e := newSaleDay(t, testOptions{})
+	admin := e.as(t, e.account(t, "root", web.Admin))
+	e.operator.call("POST", e.base+"/start", nil, 200)
+	publish(t, e.anchor, e.base)
+	onAir := func() bool { return e.operator.call("GET", e.base, nil, 200).list("anchors")[0]["on_air"] == true }
+	awaitTrue(t, "the picture", onAir)
+	room := join(t, e.anchor, e.base, "")
+	closed := make(chan int, 1)
+	room.conn.SetCloseHandler(func(code int, _ string) error { closed <- code; return nil })
+	id := admin.call("GET", "/api/v1/accounts?q=anna", nil, 200).list("items")[0].num("id")
+	admin.call("PATCH", fmt.Sprintf("/api/v1/accounts/%.0f", id), object{"disabled": true}, 200)
+	select {
+	case code := <-closed:
+		if code != 4401 {
+			t.Errorf("closed with %d", code)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the socket is still open")
+	}
+	awaitTrue(t, "the end of the picture", func() bool { return !onAir() })
+	e.anchor.problem("POST", e.base+"/whip", "v=0", 401, "bad-token", "")
+}

@@ -233,7 +233,7 @@ func withAccounts(env *environment, s *Settings, fn func(*accounts.Service) erro
 		if err := schema(env.ctx, d, false); err != nil {
 			return err
 		}
-		a, err := newAccounts(env.ctx, s, d, clock.System{})
+		a, err := newAccounts(env.ctx, s, d, clock.System{}, nil)
 		if err != nil {
 			return err
 		}

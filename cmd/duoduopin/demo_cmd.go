@@ -42,7 +42,7 @@ func (*DemoCmd) Run(env *environment, s *Settings) error {
 }
 
 func isFilled(ctx context.Context, s *Settings, d *db.DB) (bool, error) {
-	a, err := newAccounts(ctx, s, d, clock.System{})
+	a, err := newAccounts(ctx, s, d, clock.System{}, nil)
 	if err != nil {
 		return false, err
 	}

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +24,6 @@ import (
 	"github.com/duoduopin/duoduopin/live"
 	"github.com/duoduopin/duoduopin/orders"
 	"github.com/duoduopin/duoduopin/reports"
-	"github.com/duoduopin/duoduopin/static"
 	"github.com/duoduopin/duoduopin/stream"
 )
 
@@ -91,7 +88,7 @@ func open(ctx context.Context, s *Settings, d *db.DB, c clock.Clock) (*shop, err
 func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg prometheus.Registerer) (*shop, error) {
 	sh := &shop{db: d}
 	var err error
-	if sh.accounts, err = newAccounts(ctx, s, d, c); err != nil {
+	if sh.accounts, err = newAccounts(ctx, s, d, c, sh.expel); err != nil {
 		return nil, err
 	}
 	sh.catalog = catalog.New(catalog.Config{DB: d, Clock: c, Files: catalog.Disk{Dir: filepath.Join(s.DataDir, "pictures")}, OnChange: func(ids []int64) { sh.live.Changed(ids) }}, sh.accounts)
@@ -111,27 +108,15 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 	return sh, nil
 }
 
-func newAccounts(ctx context.Context, s *Settings, d *db.DB, c clock.Clock) (*accounts.Service, error) {
-	return accounts.New(ctx, accounts.Config{DB: d, Clock: c, Limits: s.limited()})
+func newAccounts(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, expel func(accountID int64)) (*accounts.Service, error) {
+	return accounts.New(ctx, accounts.Config{DB: d, Clock: c, Limits: s.limited(), OnExpelled: expel})
 }
 
-func (s *shop) routes(set *Settings, reg *prometheus.Registry) {
-	for _, add := range []func(*web.API){s.accounts.Routes, s.catalog.Routes, s.live.Routes, s.orders.Routes, s.chat.Routes, s.stream.Routes, s.reports.Routes} {
-		add(s.api)
-	}
-	operations(s.api, set, reg, []probe{
-		{"database", s.db.Ping},
-		{"bus", func(context.Context) error { return s.bus.Ping(time.Second) }},
-		{"media", s.stream.Ping},
-	}, s.stopping.Load)
-	pages := echo.WrapHandler(static.Handler())
-	for _, method := range []string{http.MethodGet, http.MethodHead} {
-		s.api.Raw(method, "/*", web.Public(), func(c echo.Context) error {
-			if strings.HasPrefix(c.Request().URL.Path, "/api/") {
-				return echo.ErrNotFound
-			}
-			return pages(c)
-		})
+// expel ends what an account has open: its sockets and its picture.
+func (s *shop) expel(accountID int64) {
+	s.chat.Expel(accountID)
+	if s.stream != nil {
+		s.stream.Expel(accountID)
 	}
 }
 
@@ -213,7 +198,7 @@ func verify(ctx context.Context, d *db.DB) ([]string, error) {
 	sh := &shop{db: d, silent: true}
 	c := clock.System{}
 	var err error
-	if sh.accounts, err = newAccounts(ctx, &Settings{}, d, c); err != nil {
+	if sh.accounts, err = newAccounts(ctx, &Settings{}, d, c, nil); err != nil {
 		return nil, err
 	}
 	sh.catalog = catalog.New(catalog.Config{DB: d, Clock: c}, sh.accounts)
