@@ -23,6 +23,7 @@ func (s *Service) Routes(api *web.API) {
 	web.Handle(api, web.Op{ID: "list-orders", Method: get, Path: "/api/v1/orders", Summary: "Own orders, an operator's all, newest first", Tag: tag, Access: signedIn}, kind(s, s.listOrders))
 	web.Handle(api, web.Op{ID: "get-order", Method: get, Path: "/api/v1/orders/{id}", Summary: "One order", Tag: tag, Access: signedIn}, kind(s, s.getOrder))
 	web.Handle(api, web.Op{ID: "cancel-order", Method: post, Path: "/api/v1/orders/{id}/cancel", Summary: "Give up an unpaid order", Tag: tag, Access: signedIn}, kind(s, s.postCancel))
+	web.Handle(api, web.Op{ID: "set-order-address", Method: http.MethodPut, Path: "/api/v1/orders/{id}/address", Summary: "Say where an order goes, until it is sent", Tag: tag, Access: signedIn}, kind(s, s.putAddress))
 	web.Handle(api, web.Op{ID: "pay-order", Method: post, Path: "/api/v1/orders/{id}/payments", Summary: "Start a payment", Tag: tag, Access: buyer, Status: http.StatusCreated}, kind(s, s.postPayment))
 	web.Handle(api, web.Op{ID: "refund-order", Method: post, Path: "/api/v1/orders/{id}/refunds", Summary: "Refund all or part of a paid order", Tag: tag, Access: operator, Status: http.StatusCreated}, kind(s, s.postRefund))
 	web.Handle(api, web.Op{ID: "ship-order", Method: post, Path: "/api/v1/orders/{id}/ship", Summary: "Say that a paid order is on its way", Tag: tag, Access: operator}, kind(s, s.postShip))
@@ -165,6 +166,19 @@ func (s *Service) getOrder(ctx context.Context, in *idIn) (*orderOut, error) {
 func (s *Service) postCancel(ctx context.Context, in *idIn) (*orderOut, error) {
 	a := web.ActorFrom(ctx)
 	o, err := s.Cancel(ctx, a, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &orderOut{view(a, o)}, nil
+}
+
+func (s *Service) putAddress(ctx context.Context, in *struct {
+	ID   string `path:"id" maxLength:"40"`
+	Body orderAddress
+},
+) (*orderOut, error) {
+	a := web.ActorFrom(ctx)
+	o, err := s.SetAddress(ctx, a, in.ID, Address(in.Body))
 	if err != nil {
 		return nil, err
 	}

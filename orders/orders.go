@@ -331,6 +331,29 @@ func (s *Service) Ship(ctx context.Context, a web.Actor, id, carrier, trackingNo
 	})
 }
 
+// SetAddress says where an order goes, until it has been sent: for its buyer or an operator.
+func (s *Service) SetAddress(ctx context.Context, a web.Actor, id string, to Address) (Order, error) {
+	if err := to.check(); err != nil {
+		return Order{}, err
+	}
+	return s.change(ctx, a, id, func(ctx context.Context, o *Order) error {
+		if o.State != Pending && o.State != Paid {
+			return ErrState.Saying("the address of an order that is " + string(o.State) + " can't be changed any more")
+		}
+		by := "buyer"
+		if a.AccountID != o.BuyerID {
+			by = "operator"
+			if err := s.audit.Record(ctx, "order.address", o.ID, nil); err != nil {
+				return err
+			}
+		}
+		if err := s.store.setAddress(ctx, o.ID, o.State, to); err != nil {
+			return err
+		}
+		return s.store.addEvent(ctx, o.ID, Event{At: s.clock.Now(), What: "address", By: by})
+	})
+}
+
 // Complete is the buyer's word that the goods are there. Saying it twice is fine.
 func (s *Service) Complete(ctx context.Context, a web.Actor, id string) (Order, error) {
 	return s.change(ctx, a, id, func(ctx context.Context, o *Order) error {

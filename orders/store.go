@@ -340,6 +340,14 @@ func (s store) move(ctx context.Context, id string, from, to State, set change) 
 	return nil
 }
 
+func (s store) setAddress(ctx context.Context, id string, in State, to Address) error {
+	raw, err := json.Marshal(to)
+	if err != nil {
+		return err
+	}
+	return s.move(ctx, id, in, in, change{"address": string(raw)})
+}
+
 func (s store) addEvent(ctx context.Context, orderID string, e Event) error {
 	return s.addEvents(ctx, []eventRow{{OrderID: orderID, AtMs: db.Millis(e.At), What: e.What, By: e.By}})
 }

@@ -98,8 +98,15 @@ func TestOrdersTakeNoOrders(t *testing.T) {
 	e.operator.call("GET", mine, nil, 200)
 	e.buyer.problem("POST", mine+"/refunds", object{"reason": "mine"}, 403, "forbidden", "", "Idempotency-Key", "r")
 	e.operator.problem("POST", mine+"/refunds", object{"reason": "not paid"}, 409, "not-paid", "", "Idempotency-Key", "r")
+	home := object{"name": "白", "phone": "13000000000", "province": "内蒙古", "city": "鄂尔多斯", "district": "康巴什", "detail": "一号"}
+	e.stranger.problem("PUT", mine+"/address", home, 404, "not-found", "")
+	e.buyer.problem("PUT", mine+"/address", object{"name": "白", "phone": "call me", "province": "x", "city": "x", "district": "x", "detail": "x"}, 422, "invalid", "address.phone")
+	if to := e.buyer.call("PUT", mine+"/address", home, 200).obj("address"); to.str("detail") != "一号" {
+		t.Errorf("address %v", to)
+	}
 	e.buyer.call("POST", mine+"/cancel", nil, 200)
 	e.buyer.call("POST", mine+"/cancel", nil, 200) // a second click
+	e.buyer.problem("PUT", mine+"/address", home, 409, "wrong-state", "")
 	e.buyer.problem("POST", mine+"/payments", object{"provider": "sandbox", "settle": true}, 409, "wrong-state", "")
 	if left := e.visitor.call("GET", e.base, nil, 200).list("shelf")[0].num("stock"); left != 4 {
 		t.Errorf("%v left after the cancellation, want 4", left)

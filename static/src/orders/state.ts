@@ -17,6 +17,7 @@ type Words = Parameters<typeof t>[0]
 
 const steps: Record<string, Words> = {
   placed: 'stepPlaced',
+  address: 'stepAddress',
   paid: 'stepPaid',
   shipped: 'stepShipped',
   completed: 'stepCompleted',

@@ -1,7 +1,7 @@
 // One order of the buyer's: fetched, paid, given up, confirmed.
 import { ref, shallowRef } from 'vue'
 import { api, ApiError } from '@/api/client'
-import type { Order } from '@/api/types'
+import type { Order, OrderAddress } from '@/api/types'
 import { getOrder, pay } from '@/shop/buy'
 import { notify } from '@/ui/notify'
 import { useAsk } from '@/ui/useAsk'
@@ -34,6 +34,7 @@ export function useOrder(id: string) {
     busy,
     refusal,
     pay: () => act(pay, t('paidNow')),
+    sendTo: (address: OrderAddress) => act((o) => api.put<Order>(`/orders/${o.id}/address`, address), t('addressKept')),
     cancel: () => act((o) => api.post<Order>(`/orders/${o.id}/cancel`), t('cancelledNow')),
     confirm: () => act((o) => api.post<Order>(`/orders/${o.id}/complete`), t('confirmedNow')),
   }
