@@ -10,7 +10,7 @@ export default defineConfig({
   plugins: [vue()],
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
   define: {
-    __VUE_OPTIONS_API__: 'true', // Vant's and vue-echarts' components may use it
+    __VUE_OPTIONS_API__: 'true', // vue-echarts may use it
     __VUE_PROD_DEVTOOLS__: 'false',
     __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false',
     __VUE_I18N_FULL_INSTALL__: 'false',
