@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	neturl "net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/duoduopin/duoduopin/internal/testshop"
 	"github.com/duoduopin/duoduopin/internal/web"
 )
 
@@ -232,4 +234,47 @@ func TestDisabledIsGone(t *testing.T) {
 	}
 	awaitTrue(t, "the end of the picture", func() bool { return !onAir() })
 	e.anchor.problem("POST", e.base+"/whip", "v=0", 401, "bad-token", "")
+}
+
+// Odd characters are refused or kept, on both databases, and never a failure of ours.
+func TestOddCharacters(t *testing.T) {
+	for name, url := range map[string]string{"sqlite": testshop.SQLiteURL(t), "postgres": testshop.PostgresURL(t)} {
+		t.Run(name, func(t *testing.T) {
+			e := newSaleDay(t, testOptions{database: url})
+			e.operator.call("POST", e.base+"/start", nil, 200)
+			for _, odd := range []string{"\x00", "a\x00b", "\u202e", "\ufffd", "😀", "'; drop table orders; --", strings.Repeat("长", 300)} {
+				address := object{"name": odd, "phone": "13000000000", "province": odd, "city": odd, "district": odd, "detail": odd}
+				cart := e.cart(1)
+				cart["address"] = address
+				for _, row := range []struct {
+					who          *client
+					method, path string
+					body         any
+				}{
+					{e.visitor, "POST", "/api/v1/login", object{"name": odd, "password": odd}},
+					{e.operator, "POST", "/api/v1/products", object{"title": odd, "skus": []object{{"name": odd, "price_fen": 1}}}},
+					{e.operator, "POST", "/api/v1/products", object{"title": "x", "skus": []object{{"name": odd, "price_fen": 1}}}},
+					{e.operator, "POST", fmt.Sprintf("/api/v1/skus/%d/stock", e.sku), object{"change": 1, "reason": odd}},
+					{e.operator, "POST", "/api/v1/sessions", object{"title": odd, "starts_at": "2026-11-25T00:00:00Z", "anchors": []string{odd}}},
+					{e.operator, "GET", "/api/v1/products?q=" + neturl.QueryEscape(odd), nil},
+					{e.operator, "GET", "/api/v1/accounts?q=" + neturl.QueryEscape(odd), nil},
+					{e.operator, "POST", e.base + "/notices", object{"text": odd}},
+					{e.operator, "POST", e.base + "/mutes", object{"user": odd, "minutes": 1, "reason": odd}},
+					{e.buyer, "GET", "/api/v1/orders/" + neturl.PathEscape(odd), nil},
+					{e.buyer, "POST", "/api/v1/orders", cart},
+					{e.buyer, "POST", "/api/v1/me/addresses", address},
+				} {
+					status, raw := row.who.try(row.method, row.path, row.body, "Idempotency-Key", fmt.Sprintf("odd-%x", odd))
+					if status >= 500 {
+						t.Errorf("%s %s with %.20q: %d %s", row.method, row.path, odd, status, raw)
+					}
+				}
+			}
+			broken, err := verify(t.Context(), e.db)
+			must(t, err)
+			if len(broken) > 0 {
+				t.Errorf("broken rules: %q", broken)
+			}
+		})
+	}
 }

@@ -119,6 +119,11 @@ func (a *API) problem(err error, requestID string) *Problem {
 	if IsCancelled(err) {
 		return plain(499, "the client has gone", requestID)
 	}
+	if unstorable(err) {
+		p := plain(http.StatusUnprocessableEntity, "a text holds a character that can't be stored, such as NUL", requestID)
+		p.Type = "/problems/invalid"
+		return p
+	}
 	a.report(err)
 	return plain(http.StatusInternalServerError, "something went wrong here; nothing was changed. Ask with the id of this request", requestID)
 }
@@ -190,4 +195,11 @@ func fieldError(e *huma.ErrorDetail) FieldError {
 		return FieldError{Field: field, Detail: "is needed"}
 	}
 	return FieldError{Field: field, Detail: e.Message}
+}
+
+// unstorable reports whether the database refused a value for what it is: PostgreSQL's text has no NUL and no broken
+// UTF-8 (SQLSTATE 22021, 22P05). SQLite takes both.
+func unstorable(err error) bool {
+	var e interface{ SQLState() string }
+	return errors.As(err, &e) && (e.SQLState() == "22021" || e.SQLState() == "22P05")
 }
