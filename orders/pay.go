@@ -239,7 +239,7 @@ func (s *Service) quarantine(ctx context.Context, cb Callback, why string) (Outc
 func (s *Service) capture(ctx context.Context, o *Order, p Payment, cb Callback) (Outcome, string, error) {
 	p.ProviderID, p.SettledAt = cb.ProviderID, cb.SettledAt.Truncate(time.Millisecond).UTC()
 	ok := o.State == Pending
-	if o.State == Cancelled {
+	if o.State == Cancelled && o.Reason == "expired" { // who cancelled on purpose gets the money back
 		var err error
 		if ok, err = s.reserveAgain(ctx, o); err != nil {
 			return "", "", err

@@ -165,6 +165,46 @@ func TestLatePayment(t *testing.T) {
 	})
 }
 
+// Who has cancelled gets the money back, even though there is stock.
+func TestPaymentOfACancelledOrderGoesBack(t *testing.T) {
+	eachShop(t, func(t *testing.T, s *shop) {
+		id := s.order("buyer1", "k1", scarfRed, 1).id()
+		payment := s.pending("buyer1", id)
+		if a := s.call("buyer1", "POST", "/api/v1/orders/"+id+"/cancel", ""); a.status != 200 {
+			t.Fatal(a.status, a.body)
+		}
+		if a := s.callBack(callback{ID: "sb_1", PaymentID: payment, OrderID: id, AmountFen: 12800}); a.field("outcome") != "returned" {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		if s.state(id) != "cancelled" {
+			t.Fatal("the order came back to life")
+		}
+		s.whole()
+	})
+}
+
+// A double click on pay is one payment, and no callback is left for a person to look at.
+func TestPayingTwiceAtOnce(t *testing.T) {
+	eachShop(t, func(t *testing.T, s *shop) {
+		id := s.order("buyer1", "k1", scarfRed, 1).id()
+		done := make(chan int, 8)
+		for range cap(done) {
+			go func() {
+				done <- s.call("buyer1", "POST", "/api/v1/orders/"+id+"/payments", `{"provider":"sandbox","settle":true}`).status
+			}()
+		}
+		for range cap(done) {
+			if status := <-done; status != 201 {
+				t.Errorf("status %d", status)
+			}
+		}
+		if n := s.count("SELECT count(*) FROM payment_callbacks WHERE outcome = 'quarantined'"); n != 0 || s.state(id) != "paid" {
+			t.Errorf("%d quarantined, order %s", n, s.state(id))
+		}
+		s.whole()
+	})
+}
+
 // A second payment of the same order goes back.
 func TestPaidTwice(t *testing.T) {
 	eachShop(t, func(t *testing.T, s *shop) {

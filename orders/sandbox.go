@@ -96,7 +96,7 @@ func readSandbox(raw []byte) (Callback, error) {
 // settle makes the callback that a provider would send when the buyer has paid p in full at the given time.
 func (b sandbox) settle(ctx context.Context, p Payment, at time.Time) (http.Header, []byte, error) {
 	return b.callback(ctx, sandboxBody{
-		ID: "sb_" + rand.Text(), Merchant: sandboxMerchant, PaymentID: p.ID, OrderID: p.OrderID,
+		ID: "sb_" + p.ID, Merchant: sandboxMerchant, PaymentID: p.ID, OrderID: p.OrderID,
 		AmountFen: p.AmountFen, Currency: Currency, SettledAt: at.UTC(),
 	})
 }

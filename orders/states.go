@@ -30,7 +30,7 @@ func Moves() []Move {
 	return []Move{
 		{Pending, Paid, "a payment settles"},
 		{Pending, Cancelled, "the buyer or the operator cancels, or the hold expires"},
-		{Cancelled, Paid, "a late payment arrives and there is still stock"},
+		{Cancelled, Paid, "a late payment of an expired order arrives and there is still stock"},
 		{Paid, Shipped, "the operator ships"},
 		{Paid, Refunded, "everything is refunded; the stock comes back"},
 		{Shipped, Completed, "the buyer has it"},
