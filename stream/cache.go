@@ -79,15 +79,6 @@ func (c *cache) get(ext uint64, dst *slot) bool {
 	return true
 }
 
-// find copies the newest packet with the 16-bit number seq.
-func (c *cache) find(seq uint16, dst *slot) bool {
-	c.mu.RLock()
-	head := c.head
-	c.mu.RUnlock()
-	back := uint64(uint16(head) - seq) //nolint:gosec // the cut is the point
-	return head != 0 && back < uint64(len(c.slots)) && c.get(head-back, dst)
-}
-
 // group says where a new viewer may start: the last key frame, if it is still whole, not too old and not too big.
 type group struct {
 	from   uint64 // ext of the key frame's first packet
@@ -105,6 +96,9 @@ func (c *cache) group(now int64) (group, bool) {
 	newest := c.slots[c.head%uint64(len(c.slots))].ts
 	return group{from: c.key, fromTS: c.keyTS, headTS: newest, bytes: c.keyBytes}, true
 }
+
+// keyExt gives the first packet of the last key frame.
+func (c *cache) keyExt() uint64 { c.mu.RLock(); defer c.mu.RUnlock(); return c.key }
 
 // newest gives the highest ext.
 func (c *cache) newest() uint64 { c.mu.RLock(); defer c.mu.RUnlock(); return c.head }

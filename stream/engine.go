@@ -4,9 +4,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/dtls/v3"
@@ -17,6 +22,9 @@ import (
 	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"github.com/duoduopin/duoduopin/stream/light"
+	"github.com/duoduopin/duoduopin/stream/udp"
 )
 
 // ICE times: a peer that vanished counts as disconnected after 5 s and as gone after 5 s more, so that a room is told
@@ -35,6 +43,7 @@ type engine struct {
 
 	mu          sync.Mutex
 	certificate *webrtc.Certificate
+	plain       tls.Certificate // the same
 	renewAt     time.Time
 }
 
@@ -112,7 +121,7 @@ func mediaEngine(o *offer, d direction) (*webrtc.MediaEngine, error) {
 	if d == playing {
 		return m, nil
 	}
-	extensions := []string{sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI, sdp.TransportCCURI}
+	extensions := []string{sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI, sdp.TransportCCURI, sdp.AudioLevelURI}
 	for _, uri := range extensions {
 		for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
 			if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, kind); err != nil {
@@ -121,6 +130,16 @@ func mediaEngine(o *offer, d direction) (*webrtc.MediaEngine, error) {
 		}
 	}
 	return m, nil
+}
+
+// tlsCertificate is the same for light lines.
+func (e *engine) tlsCertificate() (tls.Certificate, error) {
+	if _, err := e.certified(time.Now()); err != nil {
+		return tls.Certificate{}, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.plain, nil
 }
 
 // certified gives the DTLS certificate, shared by all connections and renewed in time: pion's live for a month.
@@ -136,31 +155,53 @@ func (e *engine) certified(now time.Time) (webrtc.Certificate, error) {
 		if err != nil {
 			return webrtc.Certificate{}, err
 		}
+		raw, err := derOf(c)
+		if err != nil {
+			return webrtc.Certificate{}, err
+		}
+		e.plain = tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}
 		e.certificate, e.renewAt = c, now.Add(7*24*time.Hour)
 	}
 	return *e.certificate, nil
 }
 
+// derOf gives a certificate's bytes, which pion shows as PEM only.
+func derOf(c *webrtc.Certificate) ([]byte, error) {
+	text, err := c.PEM()
+	if err != nil {
+		return nil, err
+	}
+	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			return base64.StdEncoding.AppendDecode(nil, block.Bytes)
+		}
+	}
+	return nil, errors.New("no certificate in pion's PEM")
+}
+
 // ports are the media sockets: UDP and TCP with the same number.
 type ports struct {
-	socket *socket
+	socket *udp.Socket
 	udp    *ice.UDPMuxDefault
 	tcp    *ice.TCPMuxDefault
 	addr   *net.UDPAddr
+
+	listener net.Listener
+	closed   atomic.Bool
 }
 
 // openPorts listens. With port 0 it looks for a number that is free in both.
 func openPorts(addr string) (*ports, error) {
 	for try := 0; ; try++ {
-		socket, err := listenUDP(addr)
+		socket, err := udp.Listen(addr)
 		if err != nil {
 			return nil, fmt.Errorf("media address %s: %w", addr, err)
 		}
-		bound := socket.conn.LocalAddr().(*net.UDPAddr) //nolint:forcetypeassert,errcheck // it is a UDP socket
+		bound := socket.LocalAddr().(*net.UDPAddr) //nolint:forcetypeassert,errcheck // it is a UDP socket
 		tcpAddr := &net.TCPAddr{IP: bound.IP, Port: bound.Port, Zone: bound.Zone}
 		listener, err := net.ListenTCP("tcp", tcpAddr)
 		if err == nil {
-			return muxes(socket, listener, bound), nil
+			return &ports{socket: socket, listener: listener, addr: bound}, nil
 		}
 		_ = socket.Close()
 		if _, port, _ := net.SplitHostPort(addr); port != "0" || try == 9 {
@@ -169,19 +210,21 @@ func openPorts(addr string) (*ports, error) {
 	}
 }
 
-func muxes(socket *socket, listener net.Listener, addr *net.UDPAddr) *ports {
-	return &ports{
-		socket: socket, addr: addr,
-		udp: ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: socket, Logger: quiet{}.NewLogger("")}),
-		tcp: ice.NewTCPMuxDefault(ice.TCPMuxParams{
-			Listener: listener, Logger: quiet{}.NewLogger(""), ReadBufferSize: 32, WriteBufferSize: 1 << 20,
-			FirstStunBindTimeout: 10 * time.Second, AliveDurationForConnFromStun: 10 * time.Second,
-		}),
-	}
+// serve begins to read: what is a light viewer's goes to l, the rest to pion.
+func (p *ports) serve(l *light.Server) {
+	p.socket.Divert(l.Handle)
+	p.udp = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: p.socket, Logger: quiet{}.NewLogger("")})
+	p.tcp = ice.NewTCPMuxDefault(ice.TCPMuxParams{
+		Listener: l.Listen(p.listener), Logger: quiet{}.NewLogger(""), ReadBufferSize: 32, WriteBufferSize: 1 << 20,
+		FirstStunBindTimeout: 10 * time.Second, AliveDurationForConnFromStun: 10 * time.Second,
+	})
 }
 
 func (p *ports) close() {
-	_ = p.udp.Close()
-	_ = p.tcp.Close()
+	if p.udp != nil {
+		_ = p.udp.Close()
+		_ = p.tcp.Close()
+	}
+	_ = p.listener.Close()
 	_ = p.socket.Close()
 }

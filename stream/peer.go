@@ -14,6 +14,7 @@ import (
 
 	"github.com/duoduopin/duoduopin/internal/fault"
 	"github.com/duoduopin/duoduopin/internal/web"
+	"github.com/duoduopin/duoduopin/stream/light"
 )
 
 // Answer is the reply to an offer.
@@ -38,7 +39,8 @@ type peer struct {
 	session   int64
 	owner     int64  // account, 0 = a visitor's
 	address   string // of the HTTP client, for the cap on handshakes
-	pc        *webrtc.PeerConnection
+	pc        *webrtc.PeerConnection // nil on a light line
+	light     *light.Conn            // nil on a PeerConnection
 	room      *room
 	role      role
 	since     time.Time
@@ -65,15 +67,12 @@ func (s *Service) connect(ctx context.Context, o *offer, d direction, r *room, a
 		p.abandon()
 		return nil, err
 	}
-	pc, err := s.engine.connect(o, d)
-	if err != nil {
+	p.deadline = time.AfterFunc(s.cfg.handshake, p.tooLate)
+	if err := s.open(p, o); err != nil {
 		p.settle()
 		p.abandon()
 		return nil, ErrOffer.Because(err)
 	}
-	p.pc = pc
-	p.deadline = time.AfterFunc(s.cfg.handshake, p.tooLate)
-	pc.OnConnectionStateChange(p.changed)
 	if err := s.keep(p); err != nil {
 		p.close()
 		return nil, err
@@ -90,10 +89,28 @@ func (s *Service) connect(ctx context.Context, o *offer, d direction, r *room, a
 	return &Answer{Resource: p.id, ETag: p.etag, SDP: sdp}, nil
 }
 
+// open makes the connection: viewers get a light one, publishers and what a light one can't do a PeerConnection.
+func (s *Service) open(p *peer, o *offer) (err error) {
+	if v, ok := p.role.(*viewer); ok && !o.lite && !s.cfg.heavy {
+		p.light, err = s.light.New(light.Params{
+			RemoteUfrag: o.ufrag, RemotePwd: o.pwd, Fingerprints: o.fingerprints,
+			Up: p.isUp, Down: func(error) { p.close() }, RTCP: v.feedback,
+		})
+		return err
+	}
+	if p.pc, err = s.engine.connect(o, p.direction); err == nil {
+		p.pc.OnConnectionStateChange(p.changed)
+	}
+	return err
+}
+
 // abandon undoes what was taken before there was a connection.
 func (p *peer) abandon() {
 	p.closing.Do(func() {
 		close(p.done)
+		if p.deadline != nil {
+			p.deadline.Stop()
+		}
 		p.role.left()
 		p.s.exit(p.room)
 	})
@@ -103,6 +120,9 @@ func newETag() string { return `"` + rand.Text() + `"` }
 
 // negotiate applies an offer and gives the answer with every candidate in it.
 func (p *peer) negotiate(ctx context.Context, o *offer) (string, error) {
+	if p.light != nil {
+		return p.role.(*viewer).answer(o) //nolint:forcetypeassert,errcheck // only viewers are light
+	}
 	text, err := o.text()
 	if err != nil {
 		return "", ErrOffer.Because(err)
@@ -132,13 +152,17 @@ func (p *peer) negotiate(ctx context.Context, o *offer) (string, error) {
 func (p *peer) changed(st webrtc.PeerConnectionState) {
 	switch st {
 	case webrtc.PeerConnectionStateConnected:
-		if p.up.CompareAndSwap(false, true) {
-			p.settle()
-			p.role.connected()
-		}
+		p.isUp()
 	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
 		p.close()
 	case webrtc.PeerConnectionStateUnknown, webrtc.PeerConnectionStateNew, webrtc.PeerConnectionStateConnecting, webrtc.PeerConnectionStateDisconnected:
+	}
+}
+
+func (p *peer) isUp() {
+	if p.up.CompareAndSwap(false, true) {
+		p.settle()
+		p.role.connected()
 	}
 }
 
@@ -161,7 +185,13 @@ func (p *peer) close() {
 		p.s.forget(p)
 		p.role.left()
 		p.s.exit(p.room)
-		p.s.tasks.run(func() { _ = p.pc.Close() })
+		p.s.tasks.run(func() {
+			if p.light != nil {
+				p.light.Close()
+				return
+			}
+			_ = p.pc.Close()
+		})
 	})
 }
 
@@ -197,6 +227,9 @@ func (p *peer) trickle(f *fragment) error {
 	if p.candidates += len(f.candidates); p.candidates > 2*maxCandidates {
 		return ErrFragment.Saying("too many ICE candidates")
 	}
+	if p.light != nil {
+		return nil // the client's checks tell where it is
+	}
 	for _, c := range f.candidates {
 		// A candidate that we can't use is passed over (RFC 9725, section 4.3.2).
 		_ = p.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: "candidate:" + c})
@@ -208,6 +241,9 @@ func (p *peer) restart(ctx context.Context, f *fragment) (reply, etag string, er
 	next, err := p.offer.restarted(f)
 	if err != nil {
 		return "", "", ErrFragment.Because(err)
+	}
+	if p.light != nil {
+		p.light.Restart(f.ufrag, f.pwd)
 	}
 	answer, err := p.negotiate(ctx, next)
 	if err != nil {
@@ -229,17 +265,4 @@ func matches(header, etag string) (any, mine bool) {
 		values[i] = strings.TrimSpace(values[i])
 	}
 	return slices.Contains(values, "*") || slices.Contains(values, `"*"`), slices.Contains(values, etag)
-}
-
-// transport is how the client is reached: "udp", "tcp", or "" while it is not.
-func (p *peer) transport() string {
-	t := p.pc.SCTP()
-	if t == nil || t.Transport() == nil || t.Transport().ICETransport() == nil {
-		return ""
-	}
-	pair, err := t.Transport().ICETransport().GetSelectedCandidatePair()
-	if err != nil || pair == nil {
-		return ""
-	}
-	return pair.Local.Protocol.String()
 }

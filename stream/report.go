@@ -83,3 +83,14 @@ func (c *senderClock) at(now int64) uint32 {
 	}
 	return base + uint32(since/1e3*c.rate/1e6) //nolint:gosec // wraps as RTP time does
 }
+
+// when is the inverse of at: the moment at which a timestamp was captured, Unix ns of our clock.
+func (c *senderClock) when(ts uint32) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	base, at := c.lastTS, c.lastAt
+	if c.reported {
+		base, at = c.rtp, c.ntp+c.offset.get()
+	}
+	return at + int64(int32(ts-base))*1e6/c.rate*1e3 //nolint:gosec // the sign is the point
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"github.com/duoduopin/duoduopin/internal/fault"
+	"github.com/duoduopin/duoduopin/stream/light"
 )
 
 // Limits of what a client may send. pion accepts far more (a thousand m-lines, ten megabytes), so they are checked before
@@ -57,6 +58,9 @@ type offer struct {
 	codecs map[webrtc.RTPCodecType][]webrtc.RTPCodecParameters
 	ufrag  string
 	pwd    string
+
+	fingerprints []light.Fingerprint
+	lite         bool // the client itself is ICE-lite: then we have to do the checks
 }
 
 // parseOffer reads and checks an offer (RFC 9725, section 4; WHEP draft, section 4). It never lets an oversized
@@ -88,6 +92,8 @@ func parseOffer(body []byte, d direction) (*offer, error) {
 		return nil, badOffer("publish at most one video and one audio track (RFC 9725, section 4.4.2)")
 	}
 	o.ufrag, o.pwd = credentials(desc)
+	_, o.lite = desc.Attribute(sdp.AttrKeyICELite)
+	o.fingerprints = fingerprints(desc)
 	if o.ufrag == "" || o.pwd == "" {
 		return nil, badOffer("the offer has no ICE credentials")
 	}
@@ -295,6 +301,25 @@ func credentials(desc *sdp.SessionDescription) (ufrag, pwd string) {
 		}
 	}
 	return "", ""
+}
+
+// fingerprints of the client's certificate (RFC 8122, section 5).
+func fingerprints(desc *sdp.SessionDescription) []light.Fingerprint {
+	var all []light.Fingerprint
+	take := func(attributes []sdp.Attribute) {
+		for _, a := range attributes {
+			algorithm, value, ok := strings.Cut(a.Value, " ")
+			f := light.Fingerprint{Algorithm: strings.ToLower(algorithm), Value: strings.ToUpper(strings.TrimSpace(value))}
+			if a.Key == "fingerprint" && ok && !slices.Contains(all, f) && len(all) < 8 {
+				all = append(all, f)
+			}
+		}
+	}
+	take(desc.Attributes)
+	for _, m := range desc.MediaDescriptions {
+		take(m.Attributes)
+	}
+	return all
 }
 
 // errNotReadable marks what can't be rendered again.

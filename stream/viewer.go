@@ -5,23 +5,49 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
+
+	"github.com/duoduopin/duoduopin/stream/pace"
+	"github.com/duoduopin/duoduopin/stream/udp"
 )
 
-// viewer is somebody watching: as many seats as the offer has m-lines for.
+// startEstimate is what a viewer's line is taken to carry before it has shown anything, in bit/s: enough for a usual
+// stream to begin sharp. What it can't carry is known within a second or two.
+const startEstimate = 3_500_000
+
+// viewer is somebody watching: as many seats as the offer has m-lines for. Its one lock covers this viewer alone; the
+// room's lock is taken before it, a layer's and a cache's after it.
 type viewer struct {
-	room  *room
-	peer  *peer
-	seats []*seat
+	room    *room
+	peer    *peer
+	name    string // public, short: in figures, never a right to anything
+	shard   int    // its fan-out worker
+	except  string // the anchor who watches the others (talkback), not himself
+	traffic *traffic
+
+	mu       sync.Mutex
+	line     line
+	seats    []*seat
+	estimate *pace.Estimator
+	number   uint16 // transport-wide, of the next packet
+	choice   Choice
+	want     int // bit/s of the next step up, 0 = none
+	probing  bool
+	rttNs    int64
+	sent     uint64 // bytes on the wire
+	rate     meter
+	history  history
 }
 
 // seat is the place of one anchor in a viewer's connection: one video and one audio m-line, either of which may be
 // missing. A seat keeps its anchor while that one is away, unless another on air has none.
 type seat struct {
 	anchor string // empty: nobody's yet
+	rank   int    // highest layer that the line carries; 0 = no picture
 	video  *sink
 	audio  *sink
 }
@@ -32,20 +58,26 @@ func (t *seat) sinks() []*sink {
 }
 
 // newViewer lays out the seats: first for the anchors on air, then for those known, then unnamed.
-func newViewer(r *room, o *offer, roster []string) *viewer {
-	v := &viewer{room: r}
-	names := expected(r.seen(), r.onAir(), roster, max(o.video, o.audio))
+func newViewer(r *room, o *offer, roster []string, except string) *viewer {
+	v := &viewer{
+		room: r, name: r.s.nextName(), shard: r.s.nextShard(), except: except, traffic: r.s.traffic,
+		estimate: pace.New(startEstimate, now()), choice: Choice{Quality: Auto, Video: true},
+	}
+	others := func(names []string) []string {
+		return slices.DeleteFunc(slices.Clone(names), func(a string) bool { return a == except })
+	}
+	names := expected(others(r.seen()), others(r.onAir()), others(roster), max(o.video, o.audio))
 	for i := range max(o.video, o.audio) {
-		t, stream := &seat{anchor: names[i]}, names[i]
+		t, stream := &seat{anchor: names[i], rank: topRank}, names[i]
 		if stream == "" {
 			stream = fmt.Sprintf("seat-%d", i+1)
 		}
 		stream = token(stream)
 		if i < o.video {
-			t.video = &sink{id: stream + "-video", streamID: stream, kind: webrtc.RTPCodecTypeVideo, traffic: r.s.traffic}
+			t.video = &sink{v: v, id: stream + "-video", streamID: stream, kind: webrtc.RTPCodecTypeVideo}
 		}
 		if i < o.audio {
-			t.audio = &sink{id: stream + "-audio", streamID: stream, kind: webrtc.RTPCodecTypeAudio, traffic: r.s.traffic}
+			t.audio = &sink{v: v, id: stream + "-audio", streamID: stream, kind: webrtc.RTPCodecTypeAudio}
 		}
 		v.seats = append(v.seats, t)
 	}
@@ -81,17 +113,29 @@ func token(name string) string {
 	return name[:min(len(name), 56)]
 }
 
+// sinks gives all m-lines of one kind, in the order of the seats.
+func (v *viewer) sinks(kind webrtc.RTPCodecType) []*sink {
+	var all []*sink
+	for _, t := range v.seats {
+		for _, k := range t.sinks() {
+			if k.kind == kind {
+				all = append(all, k)
+			}
+		}
+	}
+	return all
+}
+
 func (v *viewer) prepare(p *peer) error {
 	v.peer = p
+	if p.pc == nil {
+		return nil
+	}
+	v.line = &pcLine{pc: p.pc}
 	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
-		for _, t := range v.seats {
-			for _, k := range t.sinks() {
-				if k.kind != kind {
-					continue
-				}
-				if err := v.addSink(k); err != nil {
-					return err
-				}
+		for _, k := range v.sinks(kind) {
+			if err := v.addSink(k); err != nil {
+				return err
 			}
 		}
 	}
@@ -104,7 +148,7 @@ func (v *viewer) addSink(k *sink) error {
 	if err != nil {
 		return err
 	}
-	v.room.s.tasks.run(func() { v.readFeedback(t.Sender(), k) })
+	v.room.s.tasks.run(func() { v.readFeedback(t.Sender()) })
 	return nil
 }
 
@@ -112,42 +156,152 @@ func (v *viewer) connected() { v.room.welcome(v) }
 
 func (v *viewer) left() { v.room.farewell(v) }
 
-// sit gives each anchor on air a seat and each seat what its anchor sends. The room calls it, under its lock.
-func (v *viewer) sit(onAir []string, feeds map[string]feed, now int64) {
-	assign(v.seats, onAir)
-	for _, t := range v.seats {
-		f := feeds[t.anchor]
-		for _, k := range t.sinks() {
-			l := f.of(k.kind)
-			if k.attach(l, now) {
-				v.catchUp(k, l)
+// readFeedback takes what a PeerConnection's viewer reports of one m-line, until the connection ends.
+func (v *viewer) readFeedback(sender *webrtc.RTPSender) {
+	buf := make([]byte, 1500)
+	for {
+		n, _, err := sender.Read(buf)
+		if err != nil {
+			return
+		}
+		v.feedback(buf[:n])
+	}
+}
+
+// write sends one packet of k; false if the connection can't send yet. The hot path: v's lock is held.
+func (v *viewer) write(k *sink, o *outgoing, b *udp.Batch, now int64) bool {
+	if v.line == nil {
+		return false
+	}
+	o.wide = v.number
+	n := v.line.rtp(k, o, b)
+	if n == 0 {
+		return false
+	}
+	if v.line.wide() {
+		v.estimate.Sent(v.number, n, now)
+		v.number++
+	}
+	v.sent += uint64(n) //nolint:gosec // never negative
+	v.traffic.packetsOut.Add(1)
+	v.traffic.bytesOut.Add(uint64(len(o.payload)))
+	return true
+}
+
+// feedback takes one compound RTCP packet from the viewer.
+func (v *viewer) feedback(raw []byte) {
+	packets, err := rtcp.Unmarshal(raw)
+	if err != nil {
+		v.traffic.malformed.Add(1)
+		return
+	}
+	t := now()
+	var batch *udp.Batch
+	v.mu.Lock()
+	overused := v.estimate.Overused()
+	for _, p := range packets {
+		if n, ok := p.(*rtcp.TransportLayerNack); ok {
+			if batch == nil {
+				batch = v.room.s.fan.borrow()
 			}
+			v.repeat(n, batch, t)
+			continue
+		}
+		v.heard(p, t)
+	}
+	worse := !overused && v.estimate.Overused()
+	v.mu.Unlock()
+	if batch != nil {
+		v.room.s.fan.giveBack(batch)
+	}
+	if worse {
+		v.room.s.tasks.run(func() { v.room.reseat(v) }) // not here: the room's lock comes before the viewer's
+	}
+}
+
+func (v *viewer) repeat(n *rtcp.TransportLayerNack, b *udp.Batch, now int64) {
+	k := v.bySSRC(n.MediaSSRC)
+	if k == nil {
+		return
+	}
+	var scratch slot
+	for _, pair := range n.Nacks {
+		pair.Range(func(seq uint16) bool { k.resend(seq, &scratch, b, now); return true })
+	}
+}
+
+func (v *viewer) bySSRC(ssrc uint32) *sink {
+	for _, t := range v.seats {
+		for _, k := range []*sink{t.video, t.audio} {
+			if k != nil && k.ssrc == ssrc {
+				return k
+			}
+		}
+	}
+	return nil
+}
+
+// heard takes one report of the viewer's but a NACK.
+func (v *viewer) heard(p rtcp.Packet, now int64) {
+	switch p := p.(type) {
+	case *rtcp.TransportLayerCC:
+		v.estimate.Feedback(p, now)
+	case *rtcp.ReceiverEstimatedMaximumBitrate:
+		v.estimate.REMB(int(p.Bitrate), now)
+	case *rtcp.PictureLossIndication:
+		v.askKey(p.MediaSSRC, now)
+	case *rtcp.FullIntraRequest:
+		for _, e := range p.FIR {
+			v.askKey(e.SSRC, now)
+		}
+	case *rtcp.ReceiverReport:
+		for _, r := range p.Reports {
+			v.reported(r, now)
 		}
 	}
 }
 
-// assign finds a seat for every anchor on air who has none: one that nobody has, else one whose anchor is away.
-func assign(seats []*seat, onAir []string) {
-	for _, a := range onAir {
-		if slices.ContainsFunc(seats, func(t *seat) bool { return t.anchor == a }) {
-			continue
+// askKey passes on that this viewer lost the picture.
+func (v *viewer) askKey(ssrc uint32, now int64) {
+	if k := v.bySSRC(ssrc); k != nil && k.layer != nil {
+		k.layer.askKey(now)
+	}
+}
+
+// reported takes what the viewer says of its reception: packets lost, and the round trip if it echoes a report of ours.
+func (v *viewer) reported(r rtcp.ReceptionReport, now int64) {
+	k := v.bySSRC(r.SSRC)
+	if k == nil {
+		return
+	}
+	k.lost, k.lossNow = r.TotalLost, r.FractionLost
+	if r.LastSenderReport != 0 {
+		rtt := uint32(toNTP(now)>>16) - r.LastSenderReport - r.Delay //nolint:gosec // middle 32 bits, RFC 3550 section 6.4.1
+		if int32(rtt) > 0 {                                          //nolint:gosec // the sign is the point
+			v.rttNs = int64(rtt) * 1e9 >> 16
 		}
-		free := slices.IndexFunc(seats, func(t *seat) bool { return t.anchor == "" })
-		if free < 0 {
-			free = slices.IndexFunc(seats, func(t *seat) bool { return !slices.Contains(onAir, t.anchor) })
-		}
-		if free >= 0 {
-			seats[free].anchor = a
-		}
+	}
+	if k.video() {
+		v.estimate.Report(r.FractionLost, time.Duration(v.rttNs), now)
 	}
 }
 
 // catchUp sends the cached group of pictures in small pieces, until the sink is live.
-func (v *viewer) catchUp(k *sink, l *layer) {
-	v.room.s.tasks.run(func() {
+func (v *viewer) catchUp(k *sink) {
+	s := v.room.s
+	s.tasks.run(func() {
 		t := time.NewTicker(paceEvery)
 		defer t.Stop()
-		for k.catchRound(l, now()) {
+		var scratch slot
+		for {
+			b := s.fan.borrow()
+			v.mu.Lock()
+			more := k.catchRound(&scratch, b, now())
+			v.mu.Unlock()
+			s.fan.giveBack(b)
+			if !more {
+				return
+			}
 			select {
 			case <-v.peer.done:
 				return
@@ -157,61 +311,16 @@ func (v *viewer) catchUp(k *sink, l *layer) {
 	})
 }
 
-// readFeedback answers what the viewer reports about k, until the connection ends.
-func (v *viewer) readFeedback(sender *webrtc.RTPSender, k *sink) {
-	buf := make([]byte, 1500)
-	for {
-		n, _, err := sender.Read(buf)
-		if err != nil {
-			return
-		}
-		packets, err := rtcp.Unmarshal(buf[:n])
-		if err != nil {
-			v.room.s.traffic.malformed.Add(1)
-			continue
-		}
-		for _, p := range packets {
-			k.feedback(p, now())
-		}
-	}
-}
-
-// feedback takes one RTCP packet from the viewer.
-func (k *sink) feedback(p rtcp.Packet, now int64) {
-	switch p := p.(type) {
-	case *rtcp.TransportLayerNack:
-		if !k.isSSRC(p.MediaSSRC) {
-			return
-		}
-		for _, pair := range p.Nacks {
-			pair.Range(func(seq uint16) bool { k.resend(seq); return true })
-		}
-	case *rtcp.PictureLossIndication:
-		if k.isSSRC(p.MediaSSRC) {
-			k.askKey(now)
-		}
-	case *rtcp.FullIntraRequest:
-		for _, e := range p.FIR {
-			if k.isSSRC(e.SSRC) {
-				k.askKey(now)
-			}
-		}
-	case *rtcp.ReceiverReport:
-		for _, r := range p.Reports {
-			k.reported(r, now)
-		}
-	}
-}
-
-func (k *sink) isSSRC(ssrc uint32) bool { k.mu.Lock(); defer k.mu.Unlock(); return k.ssrc == ssrc }
-
-// tick sends this second's sender reports and helps sinks that still wait.
+// tick sends this second's sender reports, helps sinks that still wait, and looks whether the line carries more. It is
+// called after the room has seated everybody.
 func (v *viewer) tick(now int64, report bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	var reports []rtcp.Packet
 	for _, t := range v.seats {
 		for _, k := range t.sinks() {
-			if l, more := k.nudge(now); more {
-				v.catchUp(k, l)
+			if k.nudge(now) {
+				v.catchUp(k)
 			}
 			if !report {
 				continue
@@ -221,7 +330,13 @@ func (v *viewer) tick(now int64, report bool) {
 			}
 		}
 	}
+	v.probe(now)
+	if !report || v.line == nil {
+		return
+	}
+	v.rate.measure(v.sent, now)
+	v.history.add(v, now)
 	if len(reports) > 0 {
-		_ = v.peer.pc.WriteRTCP(reports)
+		v.line.rtcp(reports)
 	}
 }
