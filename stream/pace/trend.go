@@ -1,0 +1,160 @@
+package pace
+
+import "math"
+
+const (
+	points    = 20    // groups that the line is fitted through
+	burst     = 5_000 // µs: what is sent within this is one group
+	smoothing = 0.9   // of the delay, from group to group
+	gain      = 4.0   // scales the slope to the threshold
+	maxSlopes = 60    // the slope counts up to this many times
+	minQueue  = 30.0  // ms: less is jitter, whatever the slope
+	maxGap    = 3e6   // µs between groups after which history means nothing
+	baseHolds = second * 15
+)
+
+// trend watches whether packets take longer and longer (draft-ietf-rmcat-gcc-02, section 5, with a line fitted through
+// the delays instead of a Kalman filter). Packets sent within 5 ms are one group. A group's delay is that of its quickest
+// packet, so a big frame's own length on the line doesn't count, only the queue that it finds.
+type trend struct {
+	open          bool
+	sentFirst     int64 // µs, of the open group
+	quickest      int64 // least one-way delay in it, µs with an unknown constant
+	recvFirst     int64 // µs, when the group began to arrive
+	prev          int64 // quickest of the group before
+	prevRecv      int64
+	groups        int
+	delay, smooth float64 // ms, against the first group
+	x, y          [points]float64
+	slope         float64 // ms per ms
+	threshold     float64
+	overFor       float64 // ms
+	overCount     int
+	over, under   bool
+	queue         float64  // ms that the last group waited, against the best of the last 15-30 s
+	base          [2]int64 // least one-way delay in this span and the span before
+	baseAt        int64    // Unix ns, when this span began
+	standingFor   float64  // ms
+	standingQueue float64  // ms at its beginning
+}
+
+func (t *trend) reset() {
+	*t = trend{threshold: 12.5, base: [2]int64{math.MaxInt64, math.MaxInt64}}
+}
+
+// add takes a packet's time of sending and of arrival, in µs of two clocks. now is for what ages, in Unix ns.
+func (t *trend) add(at, recv, now int64) {
+	delay := recv - at
+	if t.open && at < t.sentFirst {
+		return // reordered feedback: its group is closed
+	}
+	if t.open && at-t.sentFirst <= burst {
+		t.quickest = min(t.quickest, delay)
+		t.recvFirst = min(t.recvFirst, recv)
+		return
+	}
+	if t.open {
+		t.close(now)
+	}
+	t.open, t.sentFirst, t.quickest, t.recvFirst = true, at, delay, recv
+}
+
+// close takes the open group as a point.
+func (t *trend) close(now int64) {
+	t.keepBase(now)
+	t.queue = float64(t.quickest-min(t.base[0], t.base[1])) / 1000
+	gap := t.recvFirst - t.prevRecv
+	if t.groups == 0 || gap > maxGap || gap < -maxGap {
+		t.begin()
+		return
+	}
+	t.delay += float64(t.quickest-t.prev) / 1000
+	t.smooth += (1 - smoothing) * (t.delay - t.smooth)
+	t.prev, t.prevRecv = t.quickest, t.recvFirst
+	t.x[t.groups%points], t.y[t.groups%points] = float64(t.recvFirst)/1000, t.smooth
+	t.groups++
+	t.detect(float64(max(gap, 0)) / 1000)
+}
+
+func (t *trend) begin() {
+	t.groups, t.delay, t.smooth, t.slope = 1, 0, 0, 0
+	t.over, t.under, t.overFor, t.overCount = false, false, 0, 0
+	t.x[0], t.y[0] = float64(t.recvFirst)/1000, 0
+	t.prev, t.prevRecv = t.quickest, t.recvFirst
+}
+
+// keepBase keeps the least delay of two spans, so that a drifting clock or a new path is forgotten.
+func (t *trend) keepBase(now int64) {
+	if now-t.baseAt > baseHolds {
+		t.base[1], t.base[0], t.baseAt = t.base[0], t.quickest, now
+	}
+	t.base[0] = min(t.base[0], t.quickest)
+}
+
+// detect compares the slope with the threshold; dt is ms since the group before.
+func (t *trend) detect(dt float64) {
+	before := t.slope
+	t.slope = t.fit()
+	scaled := float64(min(t.groups, maxSlopes)) * gain * t.slope
+	t.under = scaled < -t.threshold
+	switch {
+	case scaled <= t.threshold || t.queue < minQueue:
+		t.overFor, t.overCount, t.over = 0, 0, false
+	default:
+		t.overFor += dt
+		t.overCount++
+		if t.overFor > 10 && t.overCount > 1 {
+			t.over = t.slope >= before
+		}
+	}
+	t.stand(dt)
+	t.adapt(math.Abs(scaled), dt)
+}
+
+// stand sees a queue that is long though it grows no more: the slope is blind for it.
+func (t *trend) stand(dt float64) {
+	if t.queue < standing || t.queue < t.standingQueue-20 {
+		t.standingFor, t.standingQueue = 0, t.queue
+		return
+	}
+	t.standingFor += dt
+	t.over = t.over || t.standingFor > 200
+}
+
+// adapt moves the threshold towards the slopes seen (section 5.4, with libwebrtc's speeds), so that lasting jitter is not
+// taken for congestion. Outliers don't count.
+func (t *trend) adapt(scaled, dt float64) {
+	if scaled > t.threshold+15 {
+		return
+	}
+	k := 0.0087
+	if scaled < t.threshold {
+		k = 0.039
+	}
+	t.threshold = min(max(t.threshold+k*(scaled-t.threshold)*min(dt, 100), 6), 600)
+}
+
+// fit is the least-squares slope through the points.
+func (t *trend) fit() float64 {
+	n := min(t.groups, points)
+	if n < 5 {
+		return 0
+	}
+	var mx, my float64
+	for i := range n {
+		mx += t.x[i]
+		my += t.y[i]
+	}
+	mx /= float64(n)
+	my /= float64(n)
+	var top, bottom float64
+	for i := range n {
+		dx := t.x[i] - mx
+		top += dx * (t.y[i] - my)
+		bottom += dx * dx
+	}
+	if bottom < 1e-9 {
+		return 0
+	}
+	return top / bottom
+}
