@@ -45,7 +45,16 @@ func (s *Service) Routes(api *web.API) {
 	web.Handle(api, web.Op{ID: "pin", Method: post, Path: root + "/{id}/pins", Summary: "Explain a product", Tag: tag, Access: crew, Status: http.StatusCreated}, s.postPin)
 	web.Handle(api, web.Op{ID: "unpin", Method: http.MethodDelete, Path: root + "/{id}/pins/{pin_id}", Summary: "Take the explaining card down", Tag: tag, Access: crew}, s.deletePin)
 	web.Handle(api, web.Op{ID: "publish-token", Method: post, Path: root + "/{id}/publish-token", Summary: "A token for OBS; voids the one before", Tag: tag, Access: lead, Status: http.StatusCreated}, s.postToken)
+	s.deskRoutes(api, root+"/{id}/anchors/{anchor}", tag)
 	api.Raw(get, root+"/:id/calendar.ics", public, s.getCalendar)
+}
+
+// deskRoutes adds what the desk may order of an anchor.
+func (s *Service) deskRoutes(api *web.API, root, tag string) {
+	desk, post := web.Only(web.Operator, web.Assistant), http.MethodPost
+	web.Handle(api, web.Op{ID: "mute-anchor", Method: post, Path: root + "/mute", Summary: "Drop an anchor's sound to everybody, or give it back", Tag: tag, Access: desk}, s.postMute)
+	web.Handle(api, web.Op{ID: "cut-anchor", Method: post, Path: root + "/cut", Summary: "Take an anchor off the air until restored", Tag: tag, Access: desk}, s.postCut)
+	web.Handle(api, web.Op{ID: "restore-anchor", Method: post, Path: root + "/restore", Summary: "Let an anchor who was cut publish again", Tag: tag, Access: desk}, s.postRestore)
 }
 
 type idIn struct {
@@ -72,6 +81,8 @@ type anchorView struct {
 	Title       string `json:"title"`
 	Unit        string `json:"unit"`
 	OnAir       bool   `json:"on_air"`
+	Muted       bool   `json:"muted" doc:"The desk has dropped this anchor's sound. To strangers only while the room is open."`
+	Cut         bool   `json:"cut" doc:"The desk has taken this anchor off the air. To strangers only while the room is open."`
 }
 
 type shelfView struct {
@@ -247,7 +258,10 @@ func (s *Service) view(actor web.Actor, x Session, people map[string]Person, she
 	onAir := s.Media.OnAir(x.ID)
 	for i, n := range x.Anchors {
 		p := people[n]
-		v.Anchors[i] = anchorView{n, p.DisplayName, p.Title, p.Unit, slices.Contains(onAir, n) && (x.State.Open() || x.Crew(actor))}
+		v.Anchors[i] = anchorView{Name: n, DisplayName: p.DisplayName, Title: p.Title, Unit: p.Unit}
+		if x.State.Open() || x.Crew(actor) {
+			v.Anchors[i].OnAir, v.Anchors[i].Muted, v.Anchors[i].Cut = slices.Contains(onAir, n), x.Under(Muted, n), x.Under(Cut, n)
+		}
 	}
 	for i, o := range shelf {
 		v.Shelf[i] = viewOffered(o, i, articles[o.ProductID])
@@ -519,6 +533,47 @@ func (s *Service) postToken(ctx context.Context, in *struct {
 	out := &tokenOut{}
 	out.Body.Token, out.Body.WHIPURL = token, fmt.Sprintf("/api/v1/sessions/%d/whip", in.ID)
 	return out, nil
+}
+
+func (s *Service) postMute(ctx context.Context, in *struct {
+	ID     int64  `path:"id" minimum:"1"`
+	Anchor string `path:"anchor" maxLength:"40" doc:"Account name."`
+	Body   struct {
+		Muted  bool   `json:"muted" doc:"false gives the sound back."`
+		Reason string `json:"reason,omitempty" maxLength:"200" doc:"For the audit log."`
+	}
+},
+) (*sessionOut, error) {
+	x, err := s.Mute(ctx, in.ID, in.Anchor, in.Body.Muted, in.Body.Reason)
+	return s.out(ctx, x, err)
+}
+
+func (s *Service) postCut(ctx context.Context, in *struct {
+	ID     int64  `path:"id" minimum:"1"`
+	Anchor string `path:"anchor" maxLength:"40" doc:"Account name."`
+	Body   struct {
+		Reason string `json:"reason" minLength:"1" maxLength:"200" doc:"For the audit log."`
+	}
+},
+) (*sessionOut, error) {
+	x, err := s.Cut(ctx, in.ID, in.Anchor, in.Body.Reason)
+	return s.out(ctx, x, err)
+}
+
+func (s *Service) postRestore(ctx context.Context, in *struct {
+	ID     int64  `path:"id" minimum:"1"`
+	Anchor string `path:"anchor" maxLength:"40" doc:"Account name."`
+	Body   *struct {
+		Reason string `json:"reason,omitempty" maxLength:"200" doc:"For the audit log."`
+	} `required:"false"`
+},
+) (*sessionOut, error) {
+	var reason string
+	if in.Body != nil {
+		reason = in.Body.Reason
+	}
+	x, err := s.Restore(ctx, in.ID, in.Anchor, reason)
+	return s.out(ctx, x, err)
 }
 
 // getCalendar is "remind me": one event (RFC 5545) with an alarm ten minutes before.

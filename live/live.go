@@ -1,6 +1,7 @@
 // Package live has the live sessions, the spine of the shop: when they are, who is on air, what stands on the shelf,
 // what is being explained by whom, and in which state they are. Read this file first; states.go has the table of moves,
-// shelf.go what is sold, pins.go what is explained, watch.go keeps the state true to the picture.
+// shelf.go what is sold, pins.go what is explained, restraints.go which anchors are muted or cut, watch.go keeps the state
+// true to the picture.
 //
 // It guarantees: a session has one state, changed by the table of moves only and kept with its time; a pin has one
 // holder list from one moment to another; what a shelf says is what orders are priced by. It asks: Run must be running for
@@ -12,11 +13,8 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/db"
@@ -29,6 +27,7 @@ var (
 	ErrMove      = fault.New(fault.Conflict, "wrong-state", "the session's state does not allow this")
 	ErrNotOnAir  = fault.New(fault.NotFound, "not-on-air", "this session is not on air")
 	ErrNotYours  = fault.New(fault.Forbidden, "not-your-session", "you are not an anchor of this session")
+	ErrCut       = fault.New(fault.Forbidden, "anchor-cut", "you were taken off this session's air; an operator or an assistant of the shop can restore you")
 	ErrNoShelf   = fault.New(fault.Conflict, "not-on-shelf", "this product is not on the session's shelf")
 	ErrUnchecked = fault.New(fault.Invalid, "not-checked", "wording and licences of this product have to be checked before it may be put on a shelf")
 )
@@ -46,7 +45,8 @@ type Session struct {
 	Anchors     []string // account names in their order, 1 to 5
 	OnAir       int      // anchors whose picture came, as last known
 	CreatedBy   string
-	Interrupted []Gap // oldest first
+	Interrupted []Gap       // oldest first
+	Restraints  []Restraint // in force
 }
 
 // Gap is a stretch without any anchor's picture; To is zero while it lasts.
@@ -73,10 +73,12 @@ type Room interface {
 	CloseRoom(sessionID int64) // the session is over: nobody may speak any more
 }
 
-// Media knows whose picture comes.
+// Media knows whose picture comes, and does what the desk orders. All of it returns at once and may be repeated.
 type Media interface {
 	OnAir(sessionID int64) []string
 	CloseSession(sessionID int64)
+	Mute(sessionID int64, anchor string, muted bool) // drops the anchor's sound to everybody, or lets it through again
+	Cut(sessionID int64, anchor string)              // ends the anchor's publishing
 }
 
 // Audit keeps what operators do; joins the transaction in ctx.
@@ -108,6 +110,8 @@ type Service struct {
 	store store
 	clock clock.Clock
 	log   *slog.Logger
+
+	desk sync.Mutex // one order of the desk at a time, telling Media included
 
 	mu      sync.Mutex // guards what follows
 	stirred map[int64]bool
@@ -184,10 +188,11 @@ func (s *Service) apply(ctx context.Context, x *Session, p Plan) error {
 		if f.value == nil {
 			continue
 		}
-		*f.to = strings.TrimSpace(*f.value)
-		if utf8.RuneCountInString(*f.to) > f.max || strings.ContainsFunc(*f.to, func(r rune) bool { return unicode.IsControl(r) && r != '\n' }) {
-			return fault.Bad(f.name, fmt.Sprintf("at most %d characters of plain text", f.max))
+		text, err := plain(f.name, *f.value, f.max)
+		if err != nil {
+			return err
 		}
+		*f.to = text
 	}
 	if x.Title == "" {
 		return fault.Bad("title", "is needed")
@@ -266,7 +271,8 @@ func (x Session) IsAnchor(a web.Actor) bool {
 	return a.Role == web.Anchor && slices.Contains(x.Anchors, a.Name)
 }
 
-// MayPublish gives the name of the anchor as whom a may publish: a's own, in a session that is not over.
+// MayPublish gives the name of the anchor as whom a may publish: a's own, in a session that is not over, unless the
+// desk has cut it.
 func (s *Service) MayPublish(ctx context.Context, id int64, a web.Actor) (string, error) {
 	x, err := s.Get(ctx, id)
 	if err != nil {
@@ -279,6 +285,8 @@ func (s *Service) MayPublish(ctx context.Context, id int64, a web.Actor) (string
 		return "", web.ErrScope
 	case x.State.Over():
 		return "", ErrMove.Saying("this session is over")
+	case x.Under(Cut, a.Name):
+		return "", ErrCut
 	}
 	return a.Name, nil
 }

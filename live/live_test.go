@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,9 +23,13 @@ func TestMain(m *testing.M) { testshop.Main(m) }
 
 // town is the other nouns, in plain values: the whole is tested in cmd/duoduopin.
 type town struct {
-	told  []string
-	onAir []string
-	taken map[int64]int64
+	told   []string
+	taken  map[int64]int64
+	audits []string
+
+	mu     sync.Mutex // guards what follows: Run asks too
+	onAir  []string
+	orders []string // of the desk to Media
 }
 
 func (*town) ByNames(_ context.Context, names []string) ([]live.Person, error) {
@@ -46,11 +51,43 @@ func (t *town) Post(_ context.Context, id int64, typ string, data any) error {
 	t.told = append(t.told, fmt.Sprint(typ, " ", data))
 	return nil
 }
-func (*town) Viewers(int64) int                                       { return 0 }
-func (*town) CloseRoom(int64)                                         {}
-func (t *town) OnAir(int64) []string                                  { return t.onAir }
-func (*town) CloseSession(int64)                                      {}
-func (*town) Record(context.Context, string, string, any) error       { return nil }
+func (*town) Viewers(int64) int      { return 0 }
+func (*town) CloseRoom(int64)        {}
+func (t *town) OnAir(int64) []string { t.mu.Lock(); defer t.mu.Unlock(); return slices.Clone(t.onAir) }
+func (*town) CloseSession(int64)     {}
+func (t *town) Mute(_ int64, anchor string, muted bool) {
+	t.hear(fmt.Sprint("mute ", anchor, " ", muted))
+}
+
+// Cut takes the anchor off the air, as stream does.
+func (t *town) Cut(_ int64, anchor string) {
+	t.hear("cut " + anchor)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.onAir = slices.DeleteFunc(t.onAir, func(n string) bool { return n == anchor })
+}
+
+func (t *town) hear(order string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.orders = append(t.orders, order)
+}
+
+// heard gives the orders since it was last asked.
+func (t *town) heard() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o := t.orders
+	t.orders = nil
+	return o
+}
+
+func (t *town) air(names ...string) { t.mu.Lock(); defer t.mu.Unlock(); t.onAir = names }
+
+func (t *town) Record(_ context.Context, action, _ string, detail any) error {
+	t.audits = append(t.audits, fmt.Sprint(action, " ", detail))
+	return nil
+}
 func (t *town) Taken(context.Context, int64) (map[int64]int64, error) { return t.taken, nil }
 
 // Listings: SKUs 11 and 12 belong to product 1, 21 to 2; 31 has not been checked.
@@ -175,7 +212,7 @@ func TestInterruptions(t *testing.T) {
 		}
 		state(1, live.Rehearsing)
 		state(0, live.Rehearsing)
-		s.town.onAir = []string{"anna"}
+		s.town.air("anna")
 		if _, err := s.Start(s.ctx, id); err != nil {
 			t.Fatal(err)
 		}

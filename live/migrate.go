@@ -57,5 +57,15 @@ func Migrations() []db.Migration {
 			By        string `gorm:"column:by_name;not null"`
 		}
 		return g.Migrator().CreateTable(&liveSession{}, &liveAnchor{}, &liveShelf{}, &livePin{}, &liveGap{}, &liveState{})
+	}}, {ID: "20261125-live-02", Up: func(g *gorm.DB) error {
+		type liveRestraint struct {
+			SessionID int64  `gorm:"primaryKey;autoIncrement:false"`
+			Anchor    string `gorm:"primaryKey"`
+			Kind      string `gorm:"primaryKey;check:live_restraints_kind,kind in ('muted','cut')"`
+			By        string `gorm:"column:by_name;not null"`
+			AtMs      int64  `gorm:"not null"`
+			Reason    string `gorm:"not null"`
+		}
+		return g.Migrator().CreateTable(&liveRestraint{})
 	}}}
 }

@@ -81,6 +81,17 @@ type stateRow struct {
 
 func (stateRow) TableName() string { return "live_states" }
 
+type restraintRow struct {
+	SessionID int64
+	Anchor    string
+	Kind      string
+	By        string `gorm:"column:by_name"`
+	AtMs      int64
+	Reason    string
+}
+
+func (restraintRow) TableName() string { return "live_restraints" }
+
 func (r sessionRow) session() Session {
 	return Session{
 		ID: r.ID, Title: r.Title, Intro: r.Intro, State: State(r.State), StartsAt: db.Time(r.StartsMs), LiveAt: db.Time(r.LiveMs), EndedAt: db.Time(r.EndedMs),
@@ -166,7 +177,7 @@ func (s store) lock(ctx context.Context, id int64) (Session, error) {
 	return all[0], nil
 }
 
-// complete adds anchors and gaps, in one query each.
+// complete adds anchors, gaps and restraints, in one query each.
 func (s store) complete(ctx context.Context, all []Session) ([]Session, error) {
 	if len(all) == 0 {
 		return all, nil
@@ -190,6 +201,13 @@ func (s store) complete(ctx context.Context, all []Session) ([]Session, error) {
 	}
 	for _, r := range gaps {
 		at[r.SessionID].Interrupted = append(at[r.SessionID].Interrupted, Gap{db.Time(r.FromMs), db.Time(r.ToMs)})
+	}
+	var restraints []restraintRow
+	if err := s.db.Read(ctx).Where("session_id in ?", ids).Order("session_id, at_ms, anchor, kind").Find(&restraints).Error; err != nil {
+		return nil, err
+	}
+	for _, r := range restraints {
+		at[r.SessionID].Restraints = append(at[r.SessionID].Restraints, Restraint{r.Anchor, Kind(r.Kind), r.By, db.Time(r.AtMs), r.Reason})
 	}
 	return all, nil
 }
@@ -303,6 +321,14 @@ func (s store) addGap(ctx context.Context, sessionID int64, at time.Time) error 
 
 func (s store) endGap(ctx context.Context, sessionID int64, at time.Time) error {
 	return s.db.Write(ctx).Model(&gapRow{}).Where("session_id = ? and to_ms = 0", sessionID).Update("to_ms", db.Millis(at)).Error
+}
+
+func (s store) addRestraint(ctx context.Context, sessionID int64, r Restraint) error {
+	return s.db.Write(ctx).Create(&restraintRow{sessionID, r.Anchor, string(r.Kind), r.By, db.Millis(r.At), r.Reason}).Error
+}
+
+func (s store) endRestraint(ctx context.Context, sessionID int64, r Restraint) error {
+	return s.db.Write(ctx).Where("session_id = ? and anchor = ? and kind = ?", sessionID, r.Anchor, string(r.Kind)).Delete(&restraintRow{}).Error
 }
 
 func (s store) addState(ctx context.Context, sessionID int64, st State, at time.Time, by string) error {

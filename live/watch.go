@@ -82,6 +82,7 @@ func (s *Service) reconcileAll(ctx context.Context) {
 		return
 	}
 	for _, x := range open {
+		s.enforce(x)
 		if n := len(s.Media.OnAir(x.ID)); n != x.OnAir || (n > 0) != (x.State == Live) {
 			s.reconcile(ctx, x.ID)
 		}
@@ -89,6 +90,9 @@ func (s *Service) reconcileAll(ctx context.Context) {
 }
 
 func (s *Service) reconcile(ctx context.Context, id int64) {
+	if x, err := s.Get(ctx, id); err == nil {
+		s.enforce(x)
+	}
 	if err := s.Reconcile(ctx, id, len(s.Media.OnAir(id))); err != nil && fault.KindOf(err) != fault.NotFound {
 		s.logUnless(ctx, "following the picture", err)
 	}

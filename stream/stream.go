@@ -74,6 +74,7 @@ type Service struct {
 	engine   *engine
 	door     *door
 	traffic  *traffic
+	house    house
 
 	mu     sync.Mutex // guards what follows
 	rooms  map[int64]*room
@@ -215,6 +216,7 @@ func (s *Service) OnAir(id int64) []string {
 
 // CloseSession ends every connection of a session: it is over.
 func (s *Service) CloseSession(id int64) {
+	s.house.forget(id)
 	for _, p := range s.allPeers() {
 		if p.session == id {
 			p.close()

@@ -104,6 +104,18 @@ func (m picture) CloseSession(sessionID int64) {
 	}
 }
 
+func (m picture) Mute(sessionID int64, anchor string, muted bool) {
+	if m.stream != nil {
+		m.stream.Mute(sessionID, anchor, muted)
+	}
+}
+
+func (m picture) Cut(sessionID int64, anchor string) {
+	if m.stream != nil {
+		m.stream.Cut(sessionID, anchor)
+	}
+}
+
 // onAir tells live when an anchor comes or goes.
 type onAir struct{ *shop }
 
