@@ -107,14 +107,24 @@ func TestWhatTheKernelRefuses(t *testing.T) {
 		{"partial", []answer{{rows: 1}}, all, Counters{Sent: 5, Merged: 3, SendCalls: 2}, true, true},
 		{"interrupted", []answer{{errno: unix.EINTR}}, all, Counters{Sent: 5, Merged: 3, SendCalls: 2}, true, true},
 		{"full for a moment", []answer{{errno: unix.EAGAIN}, {errno: unix.EAGAIN}}, all, Counters{Sent: 5, Merged: 3, SendCalls: 3}, true, true},
-		{"full for long", []answer{{rows: 1}, {errno: unix.EAGAIN}, {errno: unix.EAGAIN}, {errno: unix.EAGAIN}, {errno: unix.EAGAIN}},
-			"[1:0/100 1:1/100 1:2/60]", Counters{Sent: 3, Merged: 2, Dropped: 2, SendCalls: 5}, true, true},
+		{
+			"full for long",
+			[]answer{{rows: 1}, {errno: unix.EAGAIN}, {errno: unix.EAGAIN}, {errno: unix.EAGAIN}, {errno: unix.EAGAIN}},
+			"[1:0/100 1:1/100 1:2/60]",
+			Counters{Sent: 3, Merged: 2, Dropped: 2, SendCalls: 5},
+			true, true,
+		},
 		{"a destination without a way", []answer{{errno: unix.ENETUNREACH}}, "[2:3/100 2:4/100]", Counters{Sent: 2, Failed: 3, Merged: 1, SendCalls: 2}, true, true},
 		{"a firewall", []answer{{rows: 1}, {errno: unix.EPERM}}, "[1:0/100 1:1/100 1:2/60]", Counters{Sent: 3, Failed: 2, Merged: 2, SendCalls: 2}, true, true},
 		{"no segments that way", []answer{{errno: unix.EIO}}, all, Counters{Sent: 5, Merged: 1, SendCalls: 3}, true, true},
 		{"a small MTU that way", []answer{{errno: unix.EMSGSIZE}}, all, Counters{Sent: 5, Merged: 1, SendCalls: 3}, true, true},
-		{"refused one by one too", []answer{{errno: unix.EINVAL}, {errno: unix.EINVAL}, {rows: 9}}, "[1:1/100 1:2/60 2:3/100 2:4/100]",
-			Counters{Sent: 4, Failed: 1, Merged: 1, SendCalls: 4}, true, true},
+		{
+			"refused one by one too",
+			[]answer{{errno: unix.EINVAL}, {errno: unix.EINVAL}, {rows: 9}},
+			"[1:1/100 1:2/60 2:3/100 2:4/100]",
+			Counters{Sent: 4, Failed: 1, Merged: 1, SendCalls: 4},
+			true, true,
+		},
 		{"the call is gone", []answer{{errno: unix.ENOSYS}}, "[]", Counters{Dropped: 5, SendCalls: 1}, false, false},
 	}
 	for _, row := range rows {
