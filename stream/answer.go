@@ -26,7 +26,7 @@ func (v *viewer) answer(o *offer) (string, error) {
 		v.line = &lightLine{conn: conn, wideID: wideID(o)}
 	}
 	desc := &sdp.SessionDescription{
-		Origin: sdp.Origin{Username: "-", SessionID: sessionID(), SessionVersion: 2, NetworkType: "IN", AddressType: "IP4", UnicastAddress: "0.0.0.0"},
+		Origin:      sdp.Origin{Username: "-", SessionID: sessionID(), SessionVersion: 2, NetworkType: "IN", AddressType: "IP4", UnicastAddress: "0.0.0.0"},
 		SessionName: "-", TimeDescriptions: []sdp.TimeDescription{{}},
 	}
 	var mids []string

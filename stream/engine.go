@@ -5,7 +5,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -47,8 +46,9 @@ type engine struct {
 	renewAt     time.Time
 }
 
-func newEngine(udp ice.UDPMux, tcp ice.TCPMux, publicIPs []string) (*engine, error) {
-	e := &engine{publish: &interceptor.Registry{}, play: &interceptor.Registry{}}
+// prepare makes the engine ready; light lines may ask for its certificate before.
+func (e *engine) prepare(udp ice.UDPMux, tcp ice.TCPMux, publicIPs []string) error {
+	e.publish, e.play = &interceptor.Registry{}, &interceptor.Registry{}
 	s := &e.settings
 	s.LoggerFactory = quiet{}
 	s.SetICEUDPMux(udp)
@@ -61,14 +61,14 @@ func newEngine(udp ice.UDPMux, tcp ice.TCPMux, publicIPs []string) (*engine, err
 	// As DTLS server we choose the SRTP profile, and AES-GCM costs an eighth of browsers' first choice.
 	s.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
 	if err := s.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil {
-		return nil, err
+		return err
 	}
 	if len(publicIPs) > 0 {
 		if err := s.SetICEAddressRewriteRules(webrtc.ICEAddressRewriteRule{External: publicIPs, AsCandidateType: webrtc.ICECandidateTypeHost}); err != nil {
-			return nil, fmt.Errorf("public addresses: %w", err)
+			return fmt.Errorf("public addresses: %w", err)
 		}
 	}
-	return e, e.addInterceptors()
+	return e.addInterceptors()
 }
 
 func (e *engine) addInterceptors() error {
@@ -173,7 +173,7 @@ func derOf(c *webrtc.Certificate) ([]byte, error) {
 	}
 	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "CERTIFICATE" {
-			return base64.StdEncoding.AppendDecode(nil, block.Bytes)
+			return block.Bytes, nil
 		}
 	}
 	return nil, errors.New("no certificate in pion's PEM")

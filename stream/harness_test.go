@@ -74,12 +74,14 @@ func (doors) MayWatch(_ context.Context, id int64, a web.Actor) error {
 
 // diary is the Observer: "up zhao", "down zhao".
 type diary struct {
-	mu    sync.Mutex
-	lines []string
+	mu     sync.Mutex
+	lines  []string
+	layout Layout
 }
 
 func (d *diary) PublisherUp(_ int64, a string)   { d.add("up " + a) }
 func (d *diary) PublisherDown(_ int64, a string) { d.add("down " + a) }
+func (d *diary) Layout(_ int64, l Layout)        { d.mu.Lock(); d.layout = l; d.mu.Unlock() }
 func (d *diary) add(s string)                    { d.mu.Lock(); d.lines = append(d.lines, s); d.mu.Unlock() }
 
 func (d *diary) all() []string { d.mu.Lock(); defer d.mu.Unlock(); return slices.Clone(d.lines) }
@@ -199,7 +201,7 @@ func newClient(sh *shop, who string, o clientOptions) *client {
 		if err != nil {
 			sh.t.Fatal(err)
 		}
-		mux := webrtc.NewICEUDPMux(quiet{}.NewLogger(""), &line{UDPConn: conn, dead: &c.dead})
+		mux := webrtc.NewICEUDPMux(quiet{}.NewLogger(""), &netLine{UDPConn: conn, dead: &c.dead})
 		c.mux = mux
 		sh.t.Cleanup(func() { _ = mux.Close() })
 		set.SetICEUDPMux(mux)
@@ -215,13 +217,13 @@ func newClient(sh *shop, who string, o clientOptions) *client {
 	return c
 }
 
-// line is a client's network, which can be cut.
-type line struct {
+// netLine is a client's network, which can be cut.
+type netLine struct {
 	*net.UDPConn
 	dead *atomic.Bool
 }
 
-func (l *line) WriteTo(b []byte, to net.Addr) (int, error) {
+func (l *netLine) WriteTo(b []byte, to net.Addr) (int, error) {
 	if l.dead.Load() {
 		return len(b), nil
 	}
@@ -470,13 +472,13 @@ func (sh *shop) dump() string {
 		for _, v := range vs {
 			for _, t := range v.seats {
 				for _, k := range t.sinks() {
-					k.mu.Lock()
-					fmt.Fprintf(&b, "sink %s: state %d, layer %v, pt %d, sent %d, next %d, from %d\n", k.id, k.state, k.layer != nil, k.pt, k.sent.Load(), k.next, k.from)
-					k.mu.Unlock()
+					v.mu.Lock()
+					fmt.Fprintf(&b, "sink %s: state %v, layer %v, pt %d, sent %d, next %d, from %d\n", k.id, k.state, k.layer != nil, k.pt, k.sent, k.next, k.from)
+					v.mu.Unlock()
 				}
 			}
 		}
 	}
-	fmt.Fprintf(&b, "send errors %d, socket errors %d", sh.s.traffic.sendErrors.Load(), sh.s.ports.socket.failed.Load())
+	fmt.Fprintf(&b, "send errors %d, socket %+v", sh.s.traffic.sendErrors.Load(), sh.s.ports.socket.Counters())
 	return b.String()
 }

@@ -1,6 +1,10 @@
 package stream
 
-import "sync"
+import (
+	"context"
+	"log/slog"
+	"sync"
+)
 
 // house is what the desk has ordered of anchors, whether they are connected or not. Its zero value is ready. What a
 // process does not know after a restart it is told again: live keeps it.
@@ -38,6 +42,23 @@ func (h *house) forget(session int64) { h.mu.Lock(); delete(h.muted, session); h
 // Mute notes that an anchor's sound goes to nobody, or to everybody again. Repeating it changes nothing.
 func (s *Service) Mute(session int64, anchor string, muted bool) {
 	s.house.mute(session, anchor, muted)
+	if r := s.room(session); r != nil {
+		r.mute(anchor, muted)
+	}
+}
+
+// learnMuted asks who was muted before this process knew of the session.
+func (s *Service) learnMuted(ctx context.Context, session int64) {
+	if s.cfg.Muted == nil || s.room(session) != nil {
+		return
+	}
+	names, err := s.cfg.Muted(ctx, session)
+	if err != nil {
+		slog.Warn("who is muted could not be read", "session", session, "error", err)
+	}
+	for _, a := range names {
+		s.house.mute(session, a, true)
+	}
 }
 
 // Cut ends an anchor's publishing; whether it may begin again is the Gate's to say. Repeating it changes nothing.

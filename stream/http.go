@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,6 +39,14 @@ func (s *Service) Routes(api *web.API) {
 		ID: "session-media", Method: http.MethodGet, Path: "/api/v1/sessions/{id}/media", Tag: "media",
 		Summary: "Who is on air, how well, and how many watch", Access: web.Only(web.Operator, web.Assistant, web.Anchor),
 	}, s.getMedia)
+	crew := web.Only(web.Operator, web.Assistant)
+	web.Handle(api, web.Op{ID: "session-media-viewers", Method: http.MethodGet, Path: "/api/v1/sessions/{id}/media/viewers", Tag: "media",
+		Summary: "Everybody who watches and how well, worst first", Access: crew}, s.getViewers)
+	web.Handle(api, web.Op{ID: "session-media-viewer", Method: http.MethodGet, Path: "/api/v1/sessions/{id}/media/viewers/{viewer}", Tag: "media",
+		Summary: "One viewer's path: why is it bad?", Access: crew}, s.getViewer)
+	web.Handle(api, web.Op{ID: "whep-picture", Method: http.MethodPut, Path: "/api/v1/sessions/{id}/whep/{resource}/picture", Tag: "media",
+		Summary: "Choose quality, stop or go on with the picture, name the anchor shown large", Access: web.Public()}, s.putPicture)
+	api.Raw(http.MethodOptions, "/api/v1/sessions/:id/whep/:resource/picture", web.Public(), cors(options("OPTIONS, PUT")))
 }
 
 // protocol adds an endpoint and its resources with every method that RFC 9725 speaks of: GET and HEAD have nothing to
@@ -114,7 +123,20 @@ func (s *Service) postWHEP(c echo.Context) error {
 	if err := s.gate.MayWatch(ctx, id, actor); err != nil {
 		return err
 	}
-	return s.answer(c, func(body []byte) (*Answer, error) { return s.Play(ctx, id, actor, body) })
+	except := ""
+	if c.QueryParam("talkback") == "1" {
+		if except, err = s.gate.MayPublish(ctx, id, actor); err != nil {
+			return err
+		}
+	}
+	return s.answer(c, func(body []byte) (*Answer, error) {
+		a, err := s.Play(ctx, id, actor, except, body)
+		if err == nil {
+			resource := strings.TrimSuffix(c.Request().URL.Path, "/") + "/" + a.Resource
+			c.Response().Header().Set("Link", "<"+resource+`/picture>; rel="urn:duoduopin:whep:picture"`)
+		}
+		return a, err
+	})
 }
 
 // begin reads who asks for which session, within the rates.
@@ -263,4 +285,89 @@ func (s *Service) getMedia(ctx context.Context, in *mediaIn) (*mediaOut, error) 
 		return nil, err
 	}
 	return &mediaOut{Body: s.Stats(in.ID)}, nil
+}
+
+type viewersIn struct {
+	ID    int64  `path:"id" minimum:"1"`
+	After string `query:"after" doc:"The last viewer of the page before."`
+	Limit int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+}
+
+type viewersOut struct {
+	Body struct {
+		Items []Path `json:"items" nullable:"false"`
+		Next  string `json:"next"`
+	}
+}
+
+// getViewers pages through a list that changes while it is read: what moved between two pages may be missed or repeated.
+func (s *Service) getViewers(ctx context.Context, in *viewersIn) (*viewersOut, error) {
+	if err := s.gate.MayWatch(ctx, in.ID, web.ActorFrom(ctx)); err != nil {
+		return nil, err
+	}
+	all := s.Paths(in.ID)
+	if at := slices.IndexFunc(all, func(p Path) bool { return p.Viewer == in.After }); at >= 0 {
+		all = all[at+1:]
+	}
+	out := &viewersOut{}
+	out.Body.Items = append([]Path{}, all[:min(len(all), in.Limit)]...)
+	if len(all) > in.Limit {
+		out.Body.Next = all[in.Limit-1].Viewer
+	}
+	return out, nil
+}
+
+type viewerIn struct {
+	ID     int64  `path:"id" minimum:"1"`
+	Viewer string `path:"viewer" maxLength:"32"`
+}
+
+type viewerOut struct{ Body Path }
+
+func (s *Service) getViewer(ctx context.Context, in *viewerIn) (*viewerOut, error) {
+	if err := s.gate.MayWatch(ctx, in.ID, web.ActorFrom(ctx)); err != nil {
+		return nil, err
+	}
+	p, ok := s.PathOf(in.ID, in.Viewer)
+	if !ok {
+		return nil, fault.Missing("viewer")
+	}
+	return &viewerOut{Body: p}, nil
+}
+
+type pictureIn struct {
+	ID       int64  `path:"id" minimum:"1"`
+	Resource string `path:"resource" maxLength:"64"`
+	Body     struct {
+		Quality *Quality `json:"quality,omitempty" doc:"auto, smooth (the smallest picture) or clear (the best that the line carries)."`
+		Video   *bool    `json:"video,omitempty" doc:"False stops the pictures, for a hidden page; sound goes on."`
+		Focus   *string  `json:"focus,omitempty" doc:"The anchor shown large, who gets the best picture; empty: who speaks."`
+	}
+}
+
+type pictureOut struct {
+	Origin string `header:"Access-Control-Allow-Origin"`
+	Body   struct {
+		Quality Quality `json:"quality"`
+		Video   bool    `json:"video"`
+		Focus   string  `json:"focus"`
+	}
+}
+
+func (s *Service) putPicture(ctx context.Context, in *pictureIn) (*pictureOut, error) {
+	p, err := s.find(playing, in.ID, in.Resource, web.ActorFrom(ctx))
+	if err != nil {
+		return nil, err
+	}
+	v, ok := p.role.(*viewer)
+	if !ok {
+		return nil, fault.Missing("resource")
+	}
+	c, err := v.choose(Change(in.Body))
+	if err != nil {
+		return nil, err
+	}
+	out := &pictureOut{Origin: "*"}
+	out.Body.Quality, out.Body.Video, out.Body.Focus = c.Quality, c.Video, c.Focus
+	return out, nil
 }

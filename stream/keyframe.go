@@ -65,8 +65,14 @@ func stapHasKey(p []byte) bool {
 // vp8Key reads the payload descriptor (RFC 7741, section 4.2): start of partition 0 and, in the frame header, no
 // inter-frame bit.
 func vp8Key(p []byte) bool {
+	at := vp8Header(p)
+	return at > 0 && len(p) > at && p[at]&0x01 == 0
+}
+
+// vp8Header gives the length of the payload descriptor of a frame's first packet, -1 for any other.
+func vp8Header(p []byte) int {
 	if len(p) < 2 || p[0]&0x10 == 0 || p[0]&0x07 != 0 {
-		return false
+		return -1
 	}
 	at := 1
 	if p[0]&0x80 != 0 {
@@ -74,7 +80,7 @@ func vp8Key(p []byte) bool {
 		at++
 		if x&0x80 != 0 { // picture id, of one or two bytes
 			if len(p) <= at {
-				return false
+				return -1
 			}
 			if p[at]&0x80 != 0 {
 				at++
@@ -88,7 +94,7 @@ func vp8Key(p []byte) bool {
 			at++
 		}
 	}
-	return len(p) > at && p[at]&0x01 == 0
+	return at
 }
 
 // vp9Key reads the payload descriptor (RFC 9628, section 4.2): begin of a frame that is not inter-picture predicted, in

@@ -53,3 +53,33 @@ func parsePacket(b []byte) (packet, bool) {
 	p.payload = b[start:end]
 	return p, true
 }
+
+// extension finds a one-byte header extension (RFC 8285, section 4.2) in an RTP packet.
+func extension(b []byte, id uint8) ([]byte, bool) {
+	if len(b) < headerSize || b[0]&0x10 == 0 {
+		return nil, false
+	}
+	at := headerSize + 4*int(b[0]&0x0f)
+	if len(b) < at+4 || binary.BigEndian.Uint16(b[at:]) != 0xbede {
+		return nil, false
+	}
+	end := at + 4 + 4*int(binary.BigEndian.Uint16(b[at+2:]))
+	if end > len(b) {
+		return nil, false
+	}
+	for at += 4; at < end; {
+		if b[at] == 0 { // padding
+			at++
+			continue
+		}
+		size := int(b[at]&0x0f) + 1
+		if b[at]>>4 == 15 || at+1+size > end {
+			return nil, false
+		}
+		if b[at]>>4 == id {
+			return b[at+1 : at+1+size], true
+		}
+		at += 1 + size
+	}
+	return nil, false
+}

@@ -37,8 +37,8 @@ type peer struct {
 	id        string
 	direction direction
 	session   int64
-	owner     int64  // account, 0 = a visitor's
-	address   string // of the HTTP client, for the cap on handshakes
+	owner     int64                  // account, 0 = a visitor's
+	address   string                 // of the HTTP client, for the cap on handshakes
 	pc        *webrtc.PeerConnection // nil on a light line
 	light     *light.Conn            // nil on a PeerConnection
 	room      *room

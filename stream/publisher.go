@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -22,14 +23,21 @@ type publisher struct {
 	audio  *track
 
 	started atomic.Bool
+	muted   atomic.Bool
+	level   audioLevel
 	rate    meter
+
+	followers atomic.Pointer[[]*follower]
 }
 
 func newPublisher(r *room, anchor string) *publisher {
-	return &publisher{
+	p := &publisher{
 		room: r, anchor: anchor, offset: &wallOffset{},
 		video: &track{kind: webrtc.RTPCodecTypeVideo}, audio: &track{kind: webrtc.RTPCodecTypeAudio},
 	}
+	p.muted.Store(r.s.house.isMuted(r.id, anchor))
+	p.followers.Store(&[]*follower{})
+	return p
 }
 
 func (p *publisher) prepare(peer *peer) error {
@@ -50,10 +58,21 @@ func (p *publisher) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRece
 		t, ask = p.video, p.keyRequest(remote, codec)
 	}
 	clock := &senderClock{rate: int64(codec.ClockRate), offset: p.offset}
-	l := newLayer(remote.RID(), codec, clock, ask, p.room.s.traffic)
+	l := newLayer(p, remote.RID(), codec, clock, ask, p.room.s.fan, p.room.s.traffic)
 	t.add(l)
-	p.room.s.tasks.run(func() { p.read(remote, l) })
+	level := levelID(receiver)
+	p.room.s.tasks.run(func() { p.read(remote, l, level) })
 	p.room.s.tasks.run(func() { p.readReports(receiver, remote, l) })
+}
+
+// levelID finds the header extension with the loudness (RFC 6464) of a track.
+func levelID(receiver *webrtc.RTPReceiver) uint8 {
+	for _, e := range receiver.GetParameters().HeaderExtensions {
+		if e.URI == sdp.AudioLevelURI && e.ID > 0 && e.ID < 15 {
+			return uint8(e.ID)
+		}
+	}
+	return 0
 }
 
 // keyRequest makes the request for a key frame, as PLI or, for old gear, as FIR (RFC 4585, RFC 5104).
@@ -74,19 +93,46 @@ func (p *publisher) keyRequest(remote *webrtc.TrackRemote, c webrtc.RTPCodecCapa
 	}
 }
 
-// read takes packets until the connection ends.
-func (p *publisher) read(remote *webrtc.TrackRemote, l *layer) {
+// read takes packets until the connection ends. level is the id of the header extension with the loudness, 0 = none.
+func (p *publisher) read(remote *webrtc.TrackRemote, l *layer, level uint8) {
 	buf := make([]byte, 1500)
 	for first := true; ; first = false {
 		n, _, err := remote.Read(buf)
 		if err != nil {
 			return
 		}
-		l.write(buf[:n], now())
+		p.take(l, buf[:n], level, now())
 		if first {
 			p.arrived()
 		}
 	}
+}
+
+// take is the path of every packet from the publisher. The sound of who is muted ends here.
+func (p *publisher) take(l *layer, raw []byte, level uint8, now int64) {
+	if !l.video() {
+		if p.muted.Load() {
+			p.level.silence()
+			raw = hush(raw)
+		} else {
+			p.level.hear(raw, level, now)
+		}
+	}
+	if s := l.write(raw, now); s != nil {
+		for _, f := range *p.followers.Load() {
+			f.take(p, l, s)
+		}
+	}
+}
+
+// hush puts 20 ms of Opus silence (RFC 6716, section 3.1: CELT, one empty frame) in place of a packet's sound, in its own
+// buffer: the stream stays unbroken, and what was said is nowhere.
+func hush(raw []byte) []byte {
+	if len(raw) < headerSize+3 {
+		return raw[:0]
+	}
+	raw[0] = 0x80 // no extension, padding or sources any more
+	return append(raw[:headerSize], 0xf8, 0xff, 0xfe)
 }
 
 // arrived tells the room of the publisher's first packet, or of a further layer.
@@ -134,6 +180,11 @@ func (p *publisher) tick(now int64, report bool) {
 		l.tick(now)
 	}
 	if report {
+		for _, t := range []*track{p.video, p.audio} {
+			for _, l := range t.all() {
+				l.measure(now)
+			}
+		}
 		p.rate.measure(p.sum(func(l *layer) uint64 { return l.bytes.Load() }), now)
 	}
 }

@@ -3,8 +3,6 @@ package stream
 import (
 	"slices"
 	"sync"
-
-	"github.com/pion/webrtc/v4"
 )
 
 // room is one live session's media: who publishes, who watches, and who gets what. Its lock is for coming and going only;
@@ -19,10 +17,14 @@ type room struct {
 	live       map[string]*publisher
 	publishers map[*publisher]int64 // all, also those without media yet; value: account
 	viewers    map[*viewer]bool
+	followers  map[*follower]bool
+	speaker    speaker
+	told       Layout // as the observer was told last
+	toldAt     int64
 }
 
 func newRoom(s *Service, id int64) *room {
-	return &room{s: s, id: id, live: map[string]*publisher{}, publishers: map[*publisher]int64{}, viewers: map[*viewer]bool{}}
+	return &room{s: s, id: id, live: map[string]*publisher{}, publishers: map[*publisher]int64{}, viewers: map[*viewer]bool{}, followers: map[*follower]bool{}}
 }
 
 // admit lets p be set up: nobody else publishes as this anchor, though the same account may, and will be replaced.
@@ -85,7 +87,7 @@ func (r *room) welcome(v *viewer) {
 		return
 	}
 	r.viewers[v] = true
-	v.sit(r.order(), r.chosen(now()), now())
+	v.sit(r.order(), r.live, r.speaker.name, now())
 }
 
 // farewell removes a viewer and ends what it was sent.
@@ -93,7 +95,7 @@ func (r *room) farewell(v *viewer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.viewers, v)
-	v.sit(nil, nil, now())
+	v.sit(nil, nil, "", now())
 }
 
 // onAir gives the anchors on air.
@@ -121,30 +123,21 @@ func (r *room) seen() []string {
 	return names
 }
 
-// feed is what an anchor sends at this moment.
-type feed struct{ video, audio *layer }
-
-func (f feed) of(kind webrtc.RTPCodecType) *layer {
-	if kind == webrtc.RTPCodecTypeVideo {
-		return f.video
-	}
-	return f.audio
-}
-
-func (r *room) chosen(now int64) map[string]feed {
-	feeds := make(map[string]feed, len(r.live))
-	for a, p := range r.live {
-		feeds[a] = feed{video: p.video.best(now), audio: p.audio.best(now)}
-	}
-	return feeds
-}
-
 // seatAll gives every viewer what is on air now.
 func (r *room) seatAll() {
-	t := now()
-	order, feeds := r.order(), r.chosen(t)
+	t, order := now(), r.order()
 	for v := range r.viewers {
-		v.sit(order, feeds, t)
+		v.sit(order, r.live, r.speaker.name, t)
+	}
+	r.followAll()
+}
+
+// reseat does so for one viewer, whose choice or line has changed.
+func (r *room) reseat(v *viewer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.viewers[v] {
+		v.sit(r.order(), r.live, r.speaker.name, now())
 	}
 }
 
@@ -171,6 +164,7 @@ func (r *room) tick(now int64, report bool) {
 	}
 	if len(publishers) > 0 {
 		r.mu.Lock()
+		r.speaker.listen(r.order(), r.live, now)
 		r.seatAll()
 		r.mu.Unlock()
 	}

@@ -59,6 +59,7 @@ type offer struct {
 	ufrag  string
 	pwd    string
 
+	each         [][]webrtc.RTPCodecParameters // of every m-line, nil for what is no media
 	fingerprints []light.Fingerprint
 	lite         bool // the client itself is ICE-lite: then we have to do the checks
 }
@@ -81,9 +82,11 @@ func parseOffer(body []byte, d direction) (*offer, error) {
 	}
 	o := &offer{sdp: desc, codecs: map[webrtc.RTPCodecType][]webrtc.RTPCodecParameters{}}
 	for i, m := range desc.MediaDescriptions {
-		if err := o.take(m, d); err != nil {
+		codecs, err := o.take(m, d)
+		if err != nil {
 			return nil, fmt.Errorf("m-line %d: %w", i, err)
 		}
+		o.each = append(o.each, codecs)
 	}
 	if o.video+o.audio == 0 {
 		return nil, badOffer("the offer has neither video nor audio")
@@ -168,24 +171,24 @@ func isMedia(m *sdp.MediaDescription) bool {
 }
 
 // take checks one m-line, collects its codecs and puts it into the form that pion is told.
-func (o *offer) take(m *sdp.MediaDescription, d direction) error {
+func (o *offer) take(m *sdp.MediaDescription, d direction) ([]webrtc.RTPCodecParameters, error) {
 	if !isMedia(m) {
 		if m.MediaName.Media == "application" {
-			return nil // a data channel nobody uses
+			return nil, nil // a data channel nobody uses
 		}
-		return badOffer("media of the kind %q is not known here", m.MediaName.Media)
+		return nil, badOffer("media of the kind %q is not known here", m.MediaName.Media)
 	}
 	if len(m.MediaName.Formats) > maxFormats {
-		return badOffer("more than %d payload types", maxFormats)
+		return nil, badOffer("more than %d payload types", maxFormats)
 	}
 	allowed, told := d.wants()
 	if !setDirection(o.sdp, m, allowed, told) {
-		return badOffer("offer the direction %s", allowed[0])
+		return nil, badOffer("offer the direction %s", allowed[0])
 	}
 	kind := webrtc.NewRTPCodecType(m.MediaName.Media)
 	codecs := ourCodecs(m, kind)
 	if !slices.ContainsFunc(codecs, func(c webrtc.RTPCodecParameters) bool { return codecName(c.MimeType) != "rtx" }) {
-		return badOffer("no %s codec in common (video: H264, VP8, VP9, AV1; audio: opus)", kind)
+		return nil, badOffer("no %s codec in common (video: H264, VP8, VP9, AV1; audio: opus)", kind)
 	}
 	m.MediaName.Formats = m.MediaName.Formats[:0]
 	for _, c := range codecs {
@@ -197,7 +200,7 @@ func (o *offer) take(m *sdp.MediaDescription, d direction) error {
 	} else {
 		o.audio++
 	}
-	return nil
+	return codecs, nil
 }
 
 // keep remembers codecs for the media engine; within a bundle a payload type means the same on every m-line.

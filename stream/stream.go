@@ -16,7 +16,9 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,6 +26,7 @@ import (
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/fault"
 	"github.com/duoduopin/duoduopin/internal/web"
+	"github.com/duoduopin/duoduopin/stream/light"
 )
 
 // Errors of this package, beside ErrOffer and ErrFragment.
@@ -45,6 +48,8 @@ type Gate interface {
 type Observer interface {
 	PublisherUp(sessionID int64, anchor string)   // the first media packet has come
 	PublisherDown(sessionID int64, anchor string) // deleted, closed, or silent for too long (12 s at most)
+	// Layout tells who is on air and who speaks, at most twice a second and when it changes.
+	Layout(sessionID int64, l Layout)
 }
 
 // Config is what New needs. Only MediaAddr and Clock are required.
@@ -59,7 +64,11 @@ type Config struct {
 	// tracks that already carry the anchors' names. Optional.
 	Roster func(ctx context.Context, sessionID int64) ([]string, error)
 
+	// Muted gives the anchors of a session whose sound goes to nobody; asked when one connects. Optional.
+	Muted func(ctx context.Context, sessionID int64) ([]string, error)
+
 	handshake time.Duration // for tests; 10 s
+	heavy     bool          // for tests: viewers get PeerConnections too
 }
 
 // handshakeTime is how long a client may take from its POST to a connection.
@@ -74,14 +83,18 @@ type Service struct {
 	engine   *engine
 	door     *door
 	traffic  *traffic
+	fan      *fanout
+	light    *light.Server
 	house    house
 
-	mu     sync.Mutex // guards what follows
-	rooms  map[int64]*room
-	peers  map[string]*peer // by resource id
-	dirty  map[int64]bool   // sessions of which the observer has to hear
-	closed bool
+	mu      sync.Mutex // guards what follows
+	rooms   map[int64]*room
+	peers   map[string]*peer // by resource id
+	dirty   map[int64]bool   // sessions of which the observer has to hear
+	layouts map[int64]Layout // of which the observer has to hear
+	closed  bool
 
+	names atomic.Uint64      // viewers so far
 	told  map[int64][]string // on air, as the observer knows; only the notifier's
 	wake  chan struct{}
 	tasks tasks // every goroutine of ours
@@ -96,15 +109,20 @@ func New(cfg Config, gate Gate, observer Observer) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := newEngine(p.udp, p.tcp, cfg.PublicIPs)
-	if err != nil {
+	e := &engine{}
+	l := light.New(light.Config{Write: p.socket.WriteToAddrPort, Certificate: e.tlsCertificate, Now: time.Now, Handshake: cfg.handshake})
+	p.serve(l)
+	if err := e.prepare(p.udp, p.tcp, cfg.PublicIPs); err != nil {
+		l.Close()
 		p.close()
 		return nil, err
 	}
+	t := &traffic{}
 	s := &Service{
-		cfg: cfg, gate: gate, observer: observer, ports: p, engine: e, door: newDoor(cfg.Clock, cfg.Limits), traffic: &traffic{},
-		rooms: map[int64]*room{}, peers: map[string]*peer{}, dirty: map[int64]bool{}, told: map[int64][]string{}, wake: make(chan struct{}, 1),
+		cfg: cfg, gate: gate, observer: observer, ports: p, engine: e, door: newDoor(cfg.Clock, cfg.Limits), traffic: t, light: l, fan: newFanout(p.socket, t),
+		rooms: map[int64]*room{}, peers: map[string]*peer{}, dirty: map[int64]bool{}, layouts: map[int64]Layout{}, told: map[int64][]string{}, wake: make(chan struct{}, 1),
 	}
+	s.fan.run(&s.tasks)
 	if cfg.Registerer != nil {
 		s.register(cfg.Registerer)
 	}
@@ -116,7 +134,7 @@ func (s *Service) Addr() *net.UDPAddr { return s.ports.addr }
 
 // Ping reports whether the media port is open; for readyz.
 func (s *Service) Ping(context.Context) error {
-	if s.ports.socket.closed.Load() {
+	if s.ports.closed.Load() {
 		return errors.New("the media port is closed")
 	}
 	return nil
@@ -134,6 +152,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { s.notify(ctx) })
+	wg.Go(func() { _ = s.light.Run(ctx) })
 	t := time.NewTicker(tickEvery)
 	defer t.Stop()
 	for n := 1; ; n++ {
@@ -149,6 +168,9 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) tick(now int64, report bool) {
 	for _, r := range s.allRooms() {
 		r.tick(now, report)
+		if l, changed := r.layout(now); changed {
+			s.markLayout(r.id, l)
+		}
 	}
 }
 
@@ -162,6 +184,9 @@ func (s *Service) notify(ctx context.Context) {
 		}
 		for _, id := range s.takeDirty() {
 			s.tell(id)
+		}
+		for id, l := range s.takeLayouts() {
+			s.observer.Layout(id, l)
 		}
 	}
 }
@@ -189,10 +214,30 @@ func (s *Service) markDirty(id int64) {
 	s.mu.Lock()
 	s.dirty[id] = true
 	s.mu.Unlock()
+	s.stir()
+}
+
+// markLayout leaves a room's newest layout for the notifier.
+func (s *Service) markLayout(id int64, l Layout) {
+	s.mu.Lock()
+	s.layouts[id] = l
+	s.mu.Unlock()
+	s.stir()
+}
+
+func (s *Service) stir() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+func (s *Service) takeLayouts() map[int64]Layout {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.layouts
+	s.layouts = map[int64]Layout{}
+	return all
 }
 
 func (s *Service) takeDirty() []int64 {
@@ -246,7 +291,10 @@ func (s *Service) Close() {
 	for _, p := range s.allPeers() {
 		p.close()
 	}
+	s.fan.close()
+	s.light.Close()
 	s.tasks.wait()
+	s.ports.closed.Store(true)
 	s.ports.close()
 }
 
@@ -325,6 +373,7 @@ func (s *Service) Publish(ctx context.Context, session int64, a web.Actor, ancho
 		return nil, err
 	}
 	r := s.enter(session)
+	s.learnMuted(ctx, session)
 	p := newPublisher(r, anchor)
 	if err := r.admit(p, a.AccountID); err != nil {
 		s.exit(r)
@@ -333,8 +382,14 @@ func (s *Service) Publish(ctx context.Context, session int64, a web.Actor, ancho
 	return s.connect(ctx, o, publishing, r, a, p)
 }
 
-// Play sets up a viewer from a WHEP offer.
-func (s *Service) Play(ctx context.Context, session int64, a web.Actor, body []byte) (*Answer, error) {
+// nextName gives a viewer's public name: short, not the resource's id, which is a right.
+func (s *Service) nextName() string { return "v" + strconv.FormatUint(s.names.Add(1), 36) }
+
+// nextShard spreads viewers over the fan-out's workers.
+func (s *Service) nextShard() int { return int(s.names.Load() % uint64(len(s.fan.workers))) } //nolint:gosec // a few cores
+
+// Play sets up a viewer from a WHEP offer. except names the anchor who watches the others (talkback), not himself.
+func (s *Service) Play(ctx context.Context, session int64, a web.Actor, except string, body []byte) (*Answer, error) {
 	o, err := parseOffer(body, playing)
 	if err != nil {
 		return nil, err
@@ -346,5 +401,5 @@ func (s *Service) Play(ctx context.Context, session int64, a web.Actor, body []b
 		}
 	}
 	r := s.enter(session)
-	return s.connect(ctx, o, playing, r, a, newViewer(r, o, roster))
+	return s.connect(ctx, o, playing, r, a, newViewer(r, o, roster, except))
 }
