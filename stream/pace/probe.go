@@ -120,7 +120,7 @@ func (e *Estimator) tryTrain(want float64, now int64) int {
 func (e *Estimator) steady(now int64) bool {
 	fresh := e.lastFB != 0 && now-e.lastFB < second/2
 	bounded := e.rembAt != 0 && e.remb < e.rate
-	return fresh && !bounded && !e.trend.over && e.trend.queue < settled && e.loss.share() < wary && now-e.lastCut > calm
+	return fresh && !bounded && !e.trend.full() && e.trend.queue < settled && e.loss.share() < wary && now-e.lastCut > calm
 }
 
 // running gives the bytes that this tick of a run lacks; media counts.

@@ -33,7 +33,7 @@ func (l *lid) put(rate float64, now int64) {
 
 // steer moves the estimate after a feedback: down when the line fills or loses, up slowly while nothing speaks against it.
 func (e *Estimator) steer(now int64) {
-	over := e.trend.over
+	over := e.trend.full()
 	if e.probe.busy(now, e.rtt) {
 		if over || e.trend.queue > e.probe.queue+maxProbeQueue {
 			e.probe.fail(now, e.rtt) // what fills the line is the probe: ending that is enough

@@ -3,13 +3,14 @@ package pace
 import "math"
 
 const (
-	points    = 20    // groups that the line is fitted through
-	burst     = 5_000 // µs: what is sent within this is one group
-	smoothing = 0.9   // of the delay, from group to group
-	gain      = 4.0   // scales the slope to the threshold
-	maxSlopes = 60    // the slope counts up to this many times
-	minQueue  = 30.0  // ms: less is jitter, whatever the slope
-	maxGap    = 3e6   // µs between groups after which history means nothing
+	points    = 20      // groups that the line is fitted through
+	burst     = 5_000   // µs: what is sent within this is one group
+	smoothing = 0.9     // of the delay, from group to group
+	gain      = 4.0     // scales the slope to the threshold
+	maxSlopes = 60      // the slope counts up to this many times
+	minQueue  = 30.0    // ms: less is jitter, whatever the slope
+	lateAfter = 200_000 // µs: later than this a packet says by itself that the line is full
+	maxGap    = 3e6     // µs between groups after which history means nothing
 	baseHolds = second * 15
 )
 
@@ -17,25 +18,31 @@ const (
 // the delays instead of a Kalman filter). Packets sent within 5 ms are one group. A group's delay is that of its quickest
 // packet, so a big frame's own length on the line doesn't count, only the queue that it finds.
 type trend struct {
-	open          bool
-	sentFirst     int64 // µs, of the open group
-	quickest      int64 // least one-way delay in it, µs with an unknown constant
-	recvFirst     int64 // µs, when the group began to arrive
-	prev          int64 // quickest of the group before
-	prevRecv      int64
-	groups        int
-	delay, smooth float64 // ms, against the first group
-	x, y          [points]float64
-	slope         float64 // ms per ms
-	threshold     float64
-	overFor       float64 // ms
-	overCount     int
-	over, under   bool
+	// The open group, in µs; delays hold an unknown constant, the difference of two clocks.
+	open      bool
+	sentFirst int64
+	quickest  int64 // least one-way delay in it
+	recvFirst int64
+	late      bool // its latest packet took so long that a single frame says enough
+
+	// The groups before.
+	prev, prevRecv int64
+	groups         int
+	delay, smooth  float64 // ms, against the first group
+	x, y           [points]float64
+	slope          float64 // ms per ms
+	threshold      float64
+	overFor        float64 // ms
+	overCount      int
+	over, under    bool
+
+	// The queue itself.
 	queue         float64  // ms that the last group waited, against the best of the last 15-30 s
+	prevQueue     float64  // the group before
 	base          [2]int64 // least one-way delay in this span and the span before
 	baseAt        int64    // Unix ns, when this span began
 	standingFor   float64  // ms
-	standingQueue float64  // ms at its beginning
+	standingQueue float64  // ms, the longest in that time
 }
 
 func (t *trend) reset() {
@@ -45,6 +52,7 @@ func (t *trend) reset() {
 // add takes a packet's time of sending and of arrival, in µs of two clocks. now is for what ages, in Unix ns.
 func (t *trend) add(at, recv, now int64) {
 	delay := recv - at
+	t.late = t.base[0] != math.MaxInt64 && delay-min(t.base[0], t.base[1]) > lateAfter
 	if t.open && at < t.sentFirst {
 		return // reordered feedback: its group is closed
 	}
@@ -93,19 +101,19 @@ func (t *trend) keepBase(now int64) {
 
 // detect compares the slope with the threshold; dt is ms since the group before.
 func (t *trend) detect(dt float64) {
-	before := t.slope
-	t.slope = t.fit()
+	before, rising := t.slope, t.queue >= t.prevQueue
+	t.slope, t.prevQueue = t.fit(), t.queue
 	scaled := float64(min(t.groups, maxSlopes)) * gain * t.slope
 	t.under = scaled < -t.threshold
 	switch {
 	case scaled <= t.threshold || t.queue < minQueue:
 		t.overFor, t.overCount, t.over = 0, 0, false
+	case !rising:
+		t.over = false
 	default:
 		t.overFor += dt
 		t.overCount++
-		if t.overFor > 10 && t.overCount > 1 {
-			t.over = t.slope >= before
-		}
+		t.over = t.overFor > 10 && t.overCount > 1 && t.slope >= before
 	}
 	t.stand(dt)
 	t.adapt(math.Abs(scaled), dt)
@@ -118,6 +126,7 @@ func (t *trend) stand(dt float64) {
 		return
 	}
 	t.standingFor += dt
+	t.standingQueue = max(t.standingQueue, t.queue)
 	t.over = t.over || t.standingFor > 200
 }
 
@@ -158,3 +167,6 @@ func (t *trend) fit() float64 {
 	}
 	return top / bottom
 }
+
+// full says that the line is filling, or that a queue is too long and does not shorten.
+func (t *trend) full() bool { return t.over || (t.late && !t.under) }
