@@ -5,16 +5,23 @@ import (
 	"time"
 )
 
-func TestScratch(t *testing.T) {
-	w := newWorld(t, 1, 5e6)
+func TestScratchA(t *testing.T) {
+	w := newWorld(t, 0, 5e6)
+	w.atTop(t)
 	w.trace = true
-	w.run(8 * time.Second)
-	t.Log("---- 800k")
 	w.link.capacity = 800e3
 	w.reset()
-	w.run(20 * time.Second)
-	t.Log("maxq", w.maxQueue/milli, "climbs", len(w.climbs), "falls", len(w.falls))
-	t.Log("---- 5M")
-	w.link.capacity = 5e6
-	w.run(12 * time.Second)
+	w.run(2 * time.Second)
+}
+func TestScratchB(t *testing.T) {
+	w := newWorld(t, 1, 5e6)
+	w.atTop(t)
+	w.trace = true
+	w.link.hold = w.now + 200*milli
+	w.run(1 * time.Second)
+}
+func TestScratchC(t *testing.T) {
+	w := newWorld(t, 0, 150e3)
+	w.trace = true
+	w.run(15 * time.Second)
 }

@@ -233,7 +233,7 @@ func (w *world) choose(ms int64) {
 	}
 	w.lowestNow = min(w.lowestNow, w.rank)
 	w.estLow = min(w.estLow, w.e.Bitrate())
-	if w.trace && ms%100 == 0 {
+	if w.trace && ms%60 == 40 {
 		s := w.e.Stats()
 		w.t.Logf("%6.1f rank %d->%d est %4dk recv %4dk loss %4.1f%% queue %5.0f/%5.0f thr %4.1f slope %6.3f %s next %d stage %d", float64(ms)/1000, w.rank, w.target,
 			s.Estimate/1000, s.Received/1000, s.Loss*100, s.Queue, float64(max(w.link.free-w.now, 0))/1e6, w.e.trend.threshold, w.e.trend.slope, s.State, next/1000, w.e.probe.stage)

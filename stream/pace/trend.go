@@ -3,15 +3,19 @@ package pace
 import "math"
 
 const (
-	points    = 20      // groups that the line is fitted through
-	burst     = 5_000   // µs: what is sent within this is one group
-	smoothing = 0.9     // of the delay, from group to group
-	gain      = 4.0     // scales the slope to the threshold
-	maxSlopes = 60      // the slope counts up to this many times
-	minQueue  = 30.0    // ms: less is jitter, whatever the slope
-	lateAfter = 200_000 // µs: later than this a packet says by itself that the line is full
-	maxGap    = 3e6     // µs between groups after which history means nothing
-	baseHolds = second * 15
+	points     = 20      // groups that the line is fitted through
+	burst      = 5_000   // µs: what is sent within this is one group
+	smoothing  = 0.9     // of the delay, from group to group
+	gain       = 4.0     // scales the slope to the threshold
+	maxSlopes  = 60      // the slope counts up to this many times
+	minQueue   = 80.0    // ms: less is jitter or a key frame, whatever the slope
+	rushQueue  = 120.0   // ms
+	rushGrowth = 30.0    // ms
+	lateAfter  = 150_000 // µs: a packet later than this, through its own frame, says by itself that the line is full
+	ownFrame   = 120_000 // µs of that
+	maxStep    = 40_000  // µs: longer between two packets of a frame is a pause of the line, not its slowness
+	maxGap     = 3e6     // µs between groups after which history means nothing
+	baseHolds  = second * 15
 )
 
 // trend watches whether packets take longer and longer (draft-ietf-rmcat-gcc-02, section 5, with a line fitted through
@@ -23,7 +27,9 @@ type trend struct {
 	sentFirst int64
 	quickest  int64 // least one-way delay in it
 	recvFirst int64
-	late      bool // its latest packet took so long that a single frame says enough
+	lastRecv  int64
+	own       int64 // how long its packets have kept arriving one by one; a pause counts little
+	late      bool  // its latest packet took so long that a single frame says enough
 
 	// The groups before.
 	prev, prevRecv int64
@@ -39,6 +45,7 @@ type trend struct {
 	// The queue itself.
 	queue         float64  // ms that the last group waited, against the best of the last 15-30 s
 	prevQueue     float64  // the group before
+	began         float64  // ms, when it became longer than minQueue; 0 = it is not
 	base          [2]int64 // least one-way delay in this span and the span before
 	baseAt        int64    // Unix ns, when this span began
 	standingFor   float64  // ms
@@ -52,12 +59,14 @@ func (t *trend) reset() {
 // add takes a packet's time of sending and of arrival, in µs of two clocks. now is for what ages, in Unix ns.
 func (t *trend) add(at, recv, now int64) {
 	delay := recv - at
-	t.late = t.base[0] != math.MaxInt64 && delay-min(t.base[0], t.base[1]) > lateAfter
 	if t.open && at < t.sentFirst {
 		return // reordered feedback: its group is closed
 	}
 	if t.open && at-t.sentFirst <= burst {
 		t.quickest = min(t.quickest, delay)
+		t.own += min(max(recv-t.lastRecv, 0), maxStep)
+		t.lastRecv = max(t.lastRecv, recv)
+		t.late = delay-min(t.base[0], t.base[1]) > lateAfter && t.own > ownFrame
 		t.recvFirst = min(t.recvFirst, recv)
 		return
 	}
@@ -65,6 +74,7 @@ func (t *trend) add(at, recv, now int64) {
 		t.close(now)
 	}
 	t.open, t.sentFirst, t.quickest, t.recvFirst = true, at, delay, recv
+	t.lastRecv, t.own, t.late = recv, 0, false
 }
 
 // close takes the open group as a point.
@@ -116,18 +126,32 @@ func (t *trend) detect(dt float64) {
 		t.over = t.overFor > 10 && t.overCount > 1 && t.slope >= before
 	}
 	t.stand(dt)
+	t.rush()
 	t.adapt(math.Abs(scaled), dt)
 }
 
 // stand sees a queue that is long though it grows no more: the slope is blind for it.
 func (t *trend) stand(dt float64) {
-	if t.queue < standing || t.queue < t.standingQueue-20 {
+	if t.queue < standing || t.queue < t.standingQueue*0.7 {
 		t.standingFor, t.standingQueue = 0, t.queue
 		return
 	}
 	t.standingFor += dt
 	t.standingQueue = max(t.standingQueue, t.queue)
 	t.over = t.over || t.standingFor > 200
+}
+
+// rush sees a queue that grows so fast that no line needs to be fitted: it is long, and longer than when it began. After
+// a key frame or a pause of the line it is longest at its beginning.
+func (t *trend) rush() {
+	switch {
+	case t.queue < minQueue:
+		t.began = 0
+	case t.began == 0:
+		t.began = t.queue
+	default:
+		t.over = t.over || (t.queue > rushQueue && t.queue > t.began+rushGrowth)
+	}
 }
 
 // adapt moves the threshold towards the slopes seen (section 5.4, with libwebrtc's speeds), so that lasting jitter is not
@@ -169,4 +193,4 @@ func (t *trend) fit() float64 {
 }
 
 // full says that the line is filling, or that a queue is too long and does not shorten.
-func (t *trend) full() bool { return t.over || (t.late && !t.under) }
+func (t *trend) full() bool { return t.over || t.late }
