@@ -10,7 +10,8 @@ const (
 	maxSlopes  = 60      // the slope counts up to this many times
 	minQueue   = 80.0    // ms: less is jitter or a key frame, whatever the slope
 	rushQueue  = 120.0   // ms
-	rushGrowth = 30.0    // ms
+	rushRise   = 30.0    // ms
+	steadyRise = 10.0    // ms
 	lateAfter  = 150_000 // µs: a packet later than this, through its own frame, says by itself that the line is full
 	ownFrame   = 120_000 // µs of that
 	maxStep    = 40_000  // µs: longer between two packets of a frame is a pause of the line, not its slowness
@@ -44,8 +45,7 @@ type trend struct {
 
 	// The queue itself.
 	queue         float64  // ms that the last group waited, against the best of the last 15-30 s
-	prevQueue     float64  // the group before
-	began         float64  // ms, when it became longer than minQueue; 0 = it is not
+	least         float64  // ms, the shortest since it became longer than minQueue; 0 = it is not
 	base          [2]int64 // least one-way delay in this span and the span before
 	baseAt        int64    // Unix ns, when this span began
 	standingFor   float64  // ms
@@ -109,25 +109,39 @@ func (t *trend) keepBase(now int64) {
 	t.base[0] = min(t.base[0], t.quickest)
 }
 
-// detect compares the slope with the threshold; dt is ms since the group before.
+// detect compares the slope with the threshold; dt is ms since the group before. A steep slope counts only while the
+// queue really grows: the smoothed delay still rises when a key frame or a pause of the line is long over.
 func (t *trend) detect(dt float64) {
-	before, rising := t.slope, t.queue >= t.prevQueue
-	t.slope, t.prevQueue = t.fit(), t.queue
+	before := t.slope
+	t.slope = t.fit()
 	scaled := float64(min(t.groups, maxSlopes)) * gain * t.slope
 	t.under = scaled < -t.threshold
+	t.over = false
+	rise := t.rise()
 	switch {
 	case scaled <= t.threshold || t.queue < minQueue:
-		t.overFor, t.overCount, t.over = 0, 0, false
-	case !rising:
-		t.over = false
-	default:
+		t.overFor, t.overCount = 0, 0
+	case rise > steadyRise:
 		t.overFor += dt
 		t.overCount++
 		t.over = t.overFor > 10 && t.overCount > 1 && t.slope >= before
 	}
+	// So fast that no line needs to be fitted.
+	t.over = t.over || (t.queue > rushQueue && rise > rushRise)
 	t.stand(dt)
-	t.rush()
 	t.adapt(math.Abs(scaled), dt)
+}
+
+// rise is by how many ms the queue has grown since its least, while it is a queue at all.
+func (t *trend) rise() float64 {
+	switch {
+	case t.queue < minQueue:
+		t.least = 0
+		return 0
+	case t.least == 0 || t.queue < t.least:
+		t.least = t.queue
+	}
+	return t.queue - t.least
 }
 
 // stand sees a queue that is long though it grows no more: the slope is blind for it.
@@ -139,19 +153,6 @@ func (t *trend) stand(dt float64) {
 	t.standingFor += dt
 	t.standingQueue = max(t.standingQueue, t.queue)
 	t.over = t.over || t.standingFor > 200
-}
-
-// rush sees a queue that grows so fast that no line needs to be fitted: it is long, and longer than when it began. After
-// a key frame or a pause of the line it is longest at its beginning.
-func (t *trend) rush() {
-	switch {
-	case t.queue < minQueue:
-		t.began = 0
-	case t.began == 0:
-		t.began = t.queue
-	default:
-		t.over = t.over || (t.queue > rushQueue && t.queue > t.began+rushGrowth)
-	}
 }
 
 // adapt moves the threshold towards the slopes seen (section 5.4, with libwebrtc's speeds), so that lasting jitter is not
