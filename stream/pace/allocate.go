@@ -31,8 +31,8 @@ const (
 // Audio comes first and is never given up. Then every seat gets its lowest layer, the focused one first, before anyone
 // gets a better one; then the focused seat rises as far as it can, then the others, if there are fewer than three. A
 // step up needs 15 % headroom and is not taken while overused; a step down is taken when the estimate is below the
-// bitrate. The lowest layer is only given up when not even half of it fits: a bad picture is better than none, but none is
-// better than broken sound. A picture with one layer only is always sent: there is nothing to choose.
+// bitrate. The lowest layer is given up when not even half of it fits, or when it does not fit and the line is
+// overused: a bad picture is better than none, but none is better than broken sound. A picture with one layer only is always sent: there is nothing to choose.
 //
 // A viewer's choice bounds from above only. "Clear" does not mean "best or nothing": congestion wins, because what does
 // not fit through the line can't be clear.
@@ -79,7 +79,10 @@ func (a *allocation) seat(i int, s *Seat) {
 	}
 	need := float64(l.guess())
 	part := takePart
-	if s.Now > 0 {
+	switch {
+	case a.frozen:
+		part = 1 // what does not fit delays the sound
+	case s.Now > 0:
 		part = keepPart
 	}
 	if len(s.Layers) > 1 && a.used+need*part > a.left {

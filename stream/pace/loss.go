@@ -13,6 +13,10 @@ type losses struct {
 	newGot, newLost int32 // since the last step
 	slow            float64
 	at              int64 // Unix ns of the last step
+
+	// Loss that does not depend on our rate, as on bad radio: learned by lowering the rate and seeing no difference.
+	inherent float64
+	test     lossTest
 }
 
 // got counts an arrival; late takes back that it was counted as lost.
@@ -41,6 +45,9 @@ func (l *losses) step(now int64) {
 		weight := min(1-math.Exp(-float64(min(now-l.at, second))/2e9), float64(n)/100)
 		l.slow += weight * (sample - l.slow)
 	}
+	if l.slow < l.inherent { // it got better; forget within seconds
+		l.inherent += (l.slow - l.inherent) * float64(min(now-l.at, second)) / 5e9
+	}
 	l.newGot, l.newLost, l.at = 0, 0, now
 }
 
@@ -57,8 +64,47 @@ func (l *losses) share() float64 {
 	return float64(missed) / float64(max(got+missed, missed))
 }
 
-// lasting is the loss that the last second and the slower average agree on: one burst is no trend.
-func (l *losses) lasting() float64 { return min(l.share(), l.slow) }
+// lasting is the loss that the last second and the slower average agree on (one burst is no trend), without the
+// inherent part: what a lower rate could mend.
+func (l *losses) lasting() float64 {
+	return max(min(l.share(), l.slow)-l.inherent, 0) / (1 - l.inherent)
+}
+
+// lossTest compares the loss before and after a reduction.
+type lossTest struct {
+	rate, loss float64 // before
+	low        int64   // Unix ns since when less is sent; 0 = not yet
+}
+
+// began notes the loss at rate bit/s, which is about to be lowered; a test that is on goes on.
+func (l *losses) began(rate float64) {
+	if l.test.rate == 0 {
+		l.test = lossTest{rate: rate, loss: l.slow}
+	}
+}
+
+const (
+	clearlyLess = 0.7 // of the rate before
+	stillLost   = 0.6 // of the loss before
+	testTime    = 2 * second
+)
+
+// learn ends the test once less has been sent for long enough; rate is what is sent now, in bit/s.
+func (l *losses) learn(rate float64, now int64) {
+	t := &l.test
+	switch {
+	case t.rate == 0:
+	case rate > t.rate*clearlyLess:
+		t.low = 0
+	case t.low == 0:
+		t.low = now
+	case now-t.low > testTime:
+		if l.slow > t.loss*stillLost {
+			l.inherent = min(l.slow, 0.5)
+		}
+		*t = lossTest{}
+	}
+}
 
 // told takes a receiver report's share as if it were 100 packets of now.
 func (l *losses) told(share float64, now int64) {

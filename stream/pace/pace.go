@@ -35,6 +35,7 @@ const (
 	beyond      = 1.5  // the estimate may grow to this many times what arrives
 	retreat     = 0.85 // of what arrives, when the line fills
 	shedAbove   = 0.10 // loss above which the rate goes down
+	leastPart   = 0.75 // of what is sent: loss alone lowers the rate to no less
 	growBelow   = 0.02 // loss below which it may grow
 	standing    = 250  // ms of queue that are too much even if they grow no more
 	second      = int64(time.Second)

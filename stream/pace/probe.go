@@ -6,26 +6,26 @@ import (
 )
 
 // A probe has two parts. First a train: some packets at once, whose spread on arrival shows the line's rate at the cost
-// of little queue. If they came at half the wanted rate or better, a run follows: for 400 ms we send 1.1 times what is wanted.
+// of little queue. If they came at 0.6 times the wanted rate or better, a run follows: for 400 ms we send 1.1 times what is wanted.
 // Only what arrived of a run is proof.
 const (
 	firstProbe    = second / 2
 	trainTime     = 0.020 // s at the wanted rate
-	trainLeast    = 6_000 // bytes
+	trainLeast    = 3_000 // bytes
 	trainMost     = 16_000
 	runTime       = 400 * milli
 	runOver       = 1.1
-	passTrain     = 0.5
+	passTrain     = 0.6
 	passRun       = 0.9
-	maxProbeQueue = 100.0 // ms that a probe may add to the queue
-	settled       = 60.0  // ms of queue above which no probe begins
-	wary          = 0.12  // loss above which no probe begins
+	maxProbeQueue = 60.0 // ms that a probe may add to the queue
+	settled       = 60.0 // ms of queue above which no probe begins
+	wary          = 0.12 // loss above which no probe begins
 	calm          = 2 * second
 	trainAgain    = 4 * second // after a train that failed, then longer
 	trainAgainMax = 7 * second
 	runAgain      = 15 * second // after a run or a climb that failed, then longer
 	runAgainMax   = 60 * second
-	climbing      = 8 * second // a climb that fails within this was the probe's error
+	climbing      = 15 * second // a climb that fails within this was the probe's error
 )
 
 type stage uint8
@@ -120,7 +120,7 @@ func (e *Estimator) tryTrain(want float64, now int64) int {
 func (e *Estimator) steady(now int64) bool {
 	fresh := e.lastFB != 0 && now-e.lastFB < second/2
 	bounded := e.rembAt != 0 && e.remb < e.rate
-	return fresh && !bounded && !e.trend.over && e.trend.queue < settled && e.loss.share() < wary && now-e.lastCut > calm
+	return fresh && !bounded && !e.trend.full() && e.trend.queue < settled && e.loss.lasting() < wary && now-e.lastCut > calm
 }
 
 // running gives the bytes that this tick of a run lacks; media counts.
@@ -175,7 +175,7 @@ func (e *Estimator) judge(now int64) {
 		return
 	}
 	lostToo := float64(p.sent-p.got) > float64(p.sent)*(e.loss.slow+0.1)+1
-	switch rate := p.rate(); {
+	switch rate := p.rate() / (1 - min(e.loss.slow, 0.5)); {
 	case lostToo:
 		p.fail(now, e.rtt)
 	case p.stage == trainWait && rate >= p.want*passTrain:

@@ -33,7 +33,7 @@ func (l *lid) put(rate float64, now int64) {
 
 // steer moves the estimate after a feedback: down when the line fills or loses, up slowly while nothing speaks against it.
 func (e *Estimator) steer(now int64) {
-	over := e.trend.over
+	over := e.trend.full()
 	if e.probe.busy(now, e.rtt) {
 		if over || e.trend.queue > e.probe.queue+maxProbeQueue {
 			e.probe.fail(now, e.rtt) // what fills the line is the probe: ending that is enough
@@ -41,6 +41,7 @@ func (e *Estimator) steer(now int64) {
 		over = false
 	}
 	e.queueOver = over
+	e.loss.learn(e.out.rate(longWindow), now)
 	switch {
 	case over:
 		e.cut(now)
@@ -65,14 +66,15 @@ func (e *Estimator) cut(now int64) {
 	e.lower(full*retreat, now)
 }
 
-// shed goes down by half of the loss, but not below what arrives in spite of it.
+// shed goes down by half of the loss, but not below what arrives in spite of it, nor far below what is sent.
 func (e *Estimator) shed(now int64) {
 	if now-e.lastCut < pauseAfter+int64(e.rtt) {
 		return
 	}
-	arrives := e.in.rate(longWindow)
+	sending := e.out.rate(longWindow)
+	e.loss.began(sending)
 	e.probe.climbFailed(now)
-	e.lower(max(e.rate*(1-e.loss.lasting()/2), arrives), now)
+	e.lower(max(e.rate*(1-e.loss.lasting()/2), e.in.rate(longWindow), sending*leastPart), now)
 }
 
 func (e *Estimator) lower(rate float64, now int64) {

@@ -3,39 +3,53 @@ package pace
 import "math"
 
 const (
-	points    = 20    // groups that the line is fitted through
-	burst     = 5_000 // µs: what is sent within this is one group
-	smoothing = 0.9   // of the delay, from group to group
-	gain      = 4.0   // scales the slope to the threshold
-	maxSlopes = 60    // the slope counts up to this many times
-	minQueue  = 30.0  // ms: less is jitter, whatever the slope
-	maxGap    = 3e6   // µs between groups after which history means nothing
-	baseHolds = second * 15
+	points     = 20      // groups that the line is fitted through
+	burst      = 5_000   // µs: what is sent within this is one group
+	smoothing  = 0.9     // of the delay, from group to group
+	gain       = 4.0     // scales the slope to the threshold
+	maxSlopes  = 60      // the slope counts up to this many times
+	minQueue   = 80.0    // ms: less is jitter or a key frame, whatever the slope
+	rushQueue  = 120.0   // ms
+	rushRise   = 30.0    // ms
+	steadyRise = 10.0    // ms
+	lateAfter  = 150_000 // µs: a packet later than this, through its own frame, says by itself that the line is full
+	ownFrame   = 120_000 // µs of that
+	maxStep    = 40_000  // µs: longer between two packets of a frame is a pause of the line, not its slowness
+	maxGap     = 3e6     // µs between groups after which history means nothing
+	baseHolds  = second * 15
 )
 
 // trend watches whether packets take longer and longer (draft-ietf-rmcat-gcc-02, section 5, with a line fitted through
 // the delays instead of a Kalman filter). Packets sent within 5 ms are one group. A group's delay is that of its quickest
 // packet, so a big frame's own length on the line doesn't count, only the queue that it finds.
 type trend struct {
-	open          bool
-	sentFirst     int64 // µs, of the open group
-	quickest      int64 // least one-way delay in it, µs with an unknown constant
-	recvFirst     int64 // µs, when the group began to arrive
-	prev          int64 // quickest of the group before
-	prevRecv      int64
-	groups        int
-	delay, smooth float64 // ms, against the first group
-	x, y          [points]float64
-	slope         float64 // ms per ms
-	threshold     float64
-	overFor       float64 // ms
-	overCount     int
-	over, under   bool
+	// The open group, in µs; delays hold an unknown constant, the difference of two clocks.
+	open      bool
+	sentFirst int64
+	quickest  int64 // least one-way delay in it
+	recvFirst int64
+	lastRecv  int64
+	own       int64 // how long its packets have kept arriving one by one; a pause counts little
+	late      bool  // its latest packet took so long that a single frame says enough
+
+	// The groups before.
+	prev, prevRecv int64
+	groups         int
+	delay, smooth  float64 // ms, against the first group
+	x, y           [points]float64
+	slope          float64 // ms per ms
+	threshold      float64
+	overFor        float64 // ms
+	overCount      int
+	over, under    bool
+
+	// The queue itself.
 	queue         float64  // ms that the last group waited, against the best of the last 15-30 s
+	least         float64  // ms, the shortest since it became longer than minQueue; 0 = it is not
 	base          [2]int64 // least one-way delay in this span and the span before
 	baseAt        int64    // Unix ns, when this span began
 	standingFor   float64  // ms
-	standingQueue float64  // ms at its beginning
+	standingQueue float64  // ms, the longest in that time
 }
 
 func (t *trend) reset() {
@@ -50,6 +64,9 @@ func (t *trend) add(at, recv, now int64) {
 	}
 	if t.open && at-t.sentFirst <= burst {
 		t.quickest = min(t.quickest, delay)
+		t.own += min(max(recv-t.lastRecv, 0), maxStep)
+		t.lastRecv = max(t.lastRecv, recv)
+		t.late = delay-min(t.base[0], t.base[1]) > lateAfter && t.own > ownFrame
 		t.recvFirst = min(t.recvFirst, recv)
 		return
 	}
@@ -57,6 +74,7 @@ func (t *trend) add(at, recv, now int64) {
 		t.close(now)
 	}
 	t.open, t.sentFirst, t.quickest, t.recvFirst = true, at, delay, recv
+	t.lastRecv, t.own, t.late = recv, 0, false
 }
 
 // close takes the open group as a point.
@@ -91,33 +109,49 @@ func (t *trend) keepBase(now int64) {
 	t.base[0] = min(t.base[0], t.quickest)
 }
 
-// detect compares the slope with the threshold; dt is ms since the group before.
+// detect compares the slope with the threshold; dt is ms since the group before. A steep slope counts only while the
+// queue really grows: the smoothed delay still rises when a key frame or a pause of the line is long over.
 func (t *trend) detect(dt float64) {
 	before := t.slope
 	t.slope = t.fit()
 	scaled := float64(min(t.groups, maxSlopes)) * gain * t.slope
 	t.under = scaled < -t.threshold
+	t.over = false
+	rise := t.rise()
 	switch {
 	case scaled <= t.threshold || t.queue < minQueue:
-		t.overFor, t.overCount, t.over = 0, 0, false
-	default:
+		t.overFor, t.overCount = 0, 0
+	case rise > steadyRise:
 		t.overFor += dt
 		t.overCount++
-		if t.overFor > 10 && t.overCount > 1 {
-			t.over = t.slope >= before
-		}
+		t.over = t.overFor > 10 && t.overCount > 1 && t.slope >= before
 	}
+	// So fast that no line needs to be fitted.
+	t.over = t.over || (t.queue > rushQueue && rise > rushRise)
 	t.stand(dt)
 	t.adapt(math.Abs(scaled), dt)
 }
 
+// rise is by how many ms the queue has grown since its least, while it is a queue at all.
+func (t *trend) rise() float64 {
+	switch {
+	case t.queue < minQueue:
+		t.least = 0
+		return 0
+	case t.least == 0 || t.queue < t.least:
+		t.least = t.queue
+	}
+	return t.queue - t.least
+}
+
 // stand sees a queue that is long though it grows no more: the slope is blind for it.
 func (t *trend) stand(dt float64) {
-	if t.queue < standing || t.queue < t.standingQueue-20 {
+	if t.queue < standing || t.queue < t.standingQueue*0.7 {
 		t.standingFor, t.standingQueue = 0, t.queue
 		return
 	}
 	t.standingFor += dt
+	t.standingQueue = max(t.standingQueue, t.queue)
 	t.over = t.over || t.standingFor > 200
 }
 
@@ -158,3 +192,6 @@ func (t *trend) fit() float64 {
 	}
 	return top / bottom
 }
+
+// full says that the line is filling, or that a queue is too long and does not shorten.
+func (t *trend) full() bool { return t.over || t.late }
