@@ -223,8 +223,9 @@ func TestRealViewers(t *testing.T) {
 			}
 			watch(t, g)
 			_ = g.pc.Close()
-			if err := await(t, g.down, "end"); !errors.Is(err, ErrPeerClosed) {
-				t.Errorf("down: %v", err)
+			err := await(t, g.down, "end")
+			if lostWord := row.transport == "tcp" && errors.Is(err, ErrSilent); !lostWord && !errors.Is(err, ErrPeerClosed) {
+				t.Errorf("down: %v", err) // over TCP, pion at times closes before its close_notify has left
 			}
 		})
 	}

@@ -64,7 +64,7 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 	}
 }
 
-// net is a network in memory: one server, puppets by address.
+// network is one in memory: one server, puppets by address.
 type network struct {
 	tb     testing.TB
 	server *Server
@@ -73,13 +73,14 @@ type network struct {
 
 	handle sync.Mutex // Handle is called by one at a time
 	mu     sync.Mutex
-	inbox  map[netip.AddrPort]chan []byte
+	inbox  map[netip.AddrPort]chan []byte // what is not STUN
+	stun   map[netip.AddrPort]chan []byte
 	drop   func(b []byte, to netip.AddrPort) bool
 }
 
 func newNetwork(tb testing.TB) *network {
 	tb.Helper()
-	w := &network{tb: tb, clock: clock.NewManual(time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)), cert: certificate(tb), inbox: map[netip.AddrPort]chan []byte{}}
+	w := &network{tb: tb, clock: clock.NewManual(time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)), cert: certificate(tb), inbox: map[netip.AddrPort]chan []byte{}, stun: map[netip.AddrPort]chan []byte{}}
 	w.server = New(Config{Write: w.write, Certificate: func() (tls.Certificate, error) { return w.cert, nil }, Now: w.clock.Now})
 	tb.Cleanup(w.server.Close)
 	return w
@@ -88,6 +89,9 @@ func newNetwork(tb testing.TB) *network {
 func (w *network) write(b []byte, to netip.AddrPort) (int, error) {
 	w.mu.Lock()
 	box, drop := w.inbox[to], w.drop
+	if b[0] <= lastSTUN {
+		box = w.stun[to]
+	}
 	w.mu.Unlock()
 	if box == nil || (drop != nil && drop(b, to)) {
 		return len(b), nil
@@ -105,13 +109,17 @@ func (w *network) send(b []byte, from netip.AddrPort) bool {
 	return w.server.Handle(b, from)
 }
 
-func (w *network) box(at netip.AddrPort) chan []byte {
+// box holds what comes to an address but STUN, answers the STUN.
+func (w *network) box(at netip.AddrPort) chan []byte     { return w.mailbox(w.inbox, at) }
+func (w *network) answers(at netip.AddrPort) chan []byte { return w.mailbox(w.stun, at) }
+
+func (w *network) mailbox(of map[netip.AddrPort]chan []byte, at netip.AddrPort) chan []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.inbox[at] == nil {
-		w.inbox[at] = make(chan []byte, 64)
+	if of[at] == nil {
+		of[at] = make(chan []byte, 64)
 	}
-	return w.inbox[at]
+	return of[at]
 }
 
 func (w *network) lose(drop func(b []byte, to netip.AddrPort) bool) {
@@ -184,7 +192,7 @@ func (p *puppet) request(more ...stun.Setter) []byte {
 
 // check sends a check from an address and gives what came back there.
 func (p *puppet) check(from netip.AddrPort, more ...stun.Setter) []*stun.Message {
-	box := p.box(from)
+	box := p.answers(from)
 	p.send(p.request(more...), from)
 	return drain(box)
 }
@@ -263,7 +271,7 @@ func (p *puppet) tryShake(from netip.AddrPort, more ...dtls.ClientOption) (*tunn
 	return t, nil
 }
 
-// clientWire is the net.PacketConn under the client's DTLS. STUN and media that come are set aside.
+// clientWire is the net.PacketConn under the client's DTLS. Media that comes is set aside.
 type clientWire struct {
 	*puppet
 	mu    sync.Mutex
@@ -292,9 +300,7 @@ func (c *clientWire) ReadFrom(b []byte) (int, net.Addr, error) {
 			if d[0] >= 20 && d[0] <= 63 {
 				return copy(b, d), net.UDPAddrFromAddrPort(c.from), nil
 			}
-			if d[0] >= 128 {
-				c.media <- d
-			}
+			c.media <- d
 		}
 	}
 }

@@ -138,6 +138,7 @@ func BenchmarkIdle(b *testing.B) {
 		_ = c.wire.Close()
 		w.mu.Lock()
 		delete(w.inbox, at(uint16(1+i%60000)))
+		delete(w.stun, at(uint16(1+i%60000)))
 		w.drop = nil
 		w.mu.Unlock()
 	}

@@ -45,7 +45,7 @@ func TestOnlyAuthenticChecksAreAnswered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			from := at(uint16(1000 + len(name)))
-			box := w.box(from)
+			box := w.answers(from)
 			if ours := w.send(row.b, from); ours != row.ours {
 				t.Errorf("ours: %v", ours)
 			}
