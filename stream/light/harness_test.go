@@ -184,7 +184,8 @@ var useCandidate = attribute{stun.AttrUseCandidate, nil}
 func (p *puppet) request(more ...stun.Setter) []byte {
 	all := append([]stun.Setter{
 		stun.TransactionID, stun.BindingRequest, stun.NewUsername(p.ufrag + ":" + p.mine),
-		attribute{stun.AttrPriority, []byte{1, 2, 3, 4}}, attribute{stun.AttrICEControlling, make([]byte, 8)},
+		attribute{stun.AttrPriority, []byte{1, 2, 3, 4}},
+		attribute{stun.AttrICEControlling, make([]byte, 8)},
 	}, more...)
 	all = append(all, stun.NewShortTermIntegrity(p.pwd), stun.Fingerprint)
 	return stun.MustBuild(all...).Raw

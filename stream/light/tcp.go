@@ -85,7 +85,7 @@ func (st *Stream) close() {
 // write is the connection's writing goroutine. It takes all that is queued at once, so that frames share segments.
 func (st *Stream) write() {
 	defer st.server.owned.Done()
-	defer st.conn.Close()
+	defer func() { _ = st.conn.Close() }()
 	var spare []byte
 	for {
 		b, last := st.take(spare)
