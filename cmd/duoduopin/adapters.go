@@ -12,6 +12,7 @@ import (
 	"github.com/duoduopin/duoduopin/live"
 	"github.com/duoduopin/duoduopin/orders"
 	"github.com/duoduopin/duoduopin/reports"
+	"github.com/duoduopin/duoduopin/stream"
 )
 
 // Each type here gives one noun what it declared to need of others, in its own plain values. They hold the shop, not the
@@ -121,6 +122,8 @@ type onAir struct{ *shop }
 
 func (o onAir) PublisherUp(sessionID int64, _ string)   { o.live.Stir(sessionID) }
 func (o onAir) PublisherDown(sessionID int64, _ string) { o.live.Stir(sessionID) }
+
+func (o onAir) Layout(int64, stream.Layout) {}
 
 // roster gives stream a session's anchors in their order.
 func (s *shop) roster(ctx context.Context, sessionID int64) ([]string, error) {

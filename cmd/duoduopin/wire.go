@@ -70,7 +70,7 @@ func open(ctx context.Context, s *Settings, d *db.DB, c clock.Clock) (*shop, err
 		return nil, err
 	}
 	sh.stream, err = stream.New(stream.Config{
-		MediaAddr: s.MediaAddr, PublicIPs: s.PublicIPs, Clock: c, Limits: s.limited(), Registerer: reg, Roster: sh.roster,
+		MediaAddr: s.MediaAddr, PublicIPs: s.PublicIPs, Clock: c, Limits: s.limited(), Registerer: reg, Roster: sh.roster, Muted: sh.live.Muted,
 	}, sh.live, onAir{sh})
 	if err != nil {
 		sh.bus.Close()
