@@ -44,6 +44,8 @@ var (
 	ErrUpgrade     = fault.New(fault.BadRequest, "upgrade-required", "this address speaks WebSocket; see docs/protocol.md")
 	ErrOrigin      = fault.New(fault.Forbidden, "cross-origin", "another site's page may only join with a bearer token")
 	ErrSockets     = fault.New(fault.TooMany, "too-many-sockets", "too many connections are open from here; close some and try again")
+
+	errEventSize = errors.New("an event of more than 32 KiB")
 )
 
 // Room is what the Gate tells of a session.
@@ -85,23 +87,24 @@ const (
 
 // Service is all rooms of this process.
 type Service struct {
-	db      *db.DB
-	store   store
-	bus     *bus.Bus
-	clock   clock.Clock
-	log     *slog.Logger
-	limits  bool
-	gate    Gate
-	audit   Audit
-	journal *journal
-	record  *recorder
-	facts   *notebook
-	door    *door
-	speech  *web.Limiter
-	clicks  *web.Limiter
-	metrics metrics
-	node    string // names this process to the others
-	secret  secret
+	db       *db.DB
+	store    store
+	bus      *bus.Bus
+	clock    clock.Clock
+	log      *slog.Logger
+	limits   bool
+	gate     Gate
+	audit    Audit
+	journal  *journal
+	record   *recorder
+	facts    *notebook
+	bulletin *bulletin
+	door     *door
+	speech   *web.Limiter
+	clicks   *web.Limiter
+	metrics  metrics
+	node     string // names this process to the others
+	secret   secret
 
 	life    context.Context // of rooms and members; ends when Run does
 	end     context.CancelFunc
@@ -123,7 +126,7 @@ func New(c Config, gate Gate, audit Audit) (*Service, error) {
 	}
 	s := &Service{
 		db: c.DB, store: store{c.DB}, bus: c.Bus, clock: c.Clock, log: c.Log, limits: c.Limits, gate: gate, audit: audit,
-		door: newDoor(c.Limits), node: rand.Text()[:12], rooms: map[int64]*room{},
+		door: newDoor(c.Limits), bulletin: newBulletin(), node: rand.Text()[:12], rooms: map[int64]*room{},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.journal = newJournal(c.Bus, s.logSeen)
@@ -210,6 +213,7 @@ func (s *Service) Post(ctx context.Context, sessionID int64, typ string, data an
 
 // CloseRoom says that the session is over: everybody's stay ends now, nobody may speak. Sockets stay until they leave.
 func (s *Service) CloseRoom(sessionID int64) {
+	s.bulletin.forget(sessionID)
 	if r := s.room(sessionID); r != nil {
 		r.conclude(s.clock.Now())
 	}

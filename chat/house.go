@@ -21,6 +21,7 @@ const staleAfter = 3 * beatEvery
 const (
 	subjectTally = "duoduopin.chat.tally"
 	subjectMutes = "duoduopin.chat.mutes"
+	subjectTold  = "duoduopin.chat.told"
 )
 
 // news is what nodes tell each other of a room: fleeting, by plain NATS.
@@ -29,6 +30,8 @@ type news struct {
 	Session int64  `json:"session"`
 	Viewers int64  `json:"viewers"`
 	Likes   int64  `json:"likes"` // new ones
+
+	Event json.RawMessage `json:"event,omitempty"` // of the bulletin
 }
 
 // keepFacts writes facts every second and says every 15 s that stays go on.
@@ -95,6 +98,7 @@ func (s *Service) keepHouse(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			s.closeIdle(now)
+			s.keepTold(now)
 			var err error
 			for _, r := range s.allRooms() {
 				err = errors.Join(err, r.tidy(ctx, now))
@@ -121,7 +125,7 @@ func (r *room) tidy(ctx context.Context, now time.Time) error {
 // listen hears other nodes until ctx ends.
 func (s *Service) listen(ctx context.Context) error {
 	hear := make(chan *nats.Msg, 1024) // when full, news are dropped: they are repeated
-	for _, subject := range []string{subjectTally, subjectMutes} {
+	for _, subject := range []string{subjectTally, subjectMutes, subjectTold} {
 		sub, err := s.bus.Conn().ChanSubscribe(subject, hear)
 		if err != nil {
 			return err
@@ -143,6 +147,10 @@ func (s *Service) hear(ctx context.Context, m *nats.Msg) {
 	if json.Unmarshal(m.Data, &n) != nil || n.Node == s.node {
 		return
 	}
+	if m.Subject == subjectTold {
+		s.hearTold(n)
+		return
+	}
 	r := s.room(n.Session)
 	if r == nil {
 		return
@@ -159,11 +167,15 @@ func (s *Service) hear(ctx context.Context, m *nats.Msg) {
 	r.poke()
 }
 
-// announceTally and announceMutes tell the other nodes; best effort.
+// announceTally, announceMutes and announceTold tell the other nodes; best effort.
 func (s *Service) announceTally(id, viewers, likes int64) {
-	_ = s.bus.Conn().Publish(subjectTally, encode(news{s.node, id, viewers, likes}))
+	_ = s.bus.Conn().Publish(subjectTally, encode(news{Node: s.node, Session: id, Viewers: viewers, Likes: likes}))
 }
 
 func (s *Service) announceMutes(id int64) {
 	_ = s.bus.Conn().Publish(subjectMutes, encode(news{Node: s.node, Session: id}))
+}
+
+func (s *Service) announceTold(n news) {
+	_ = s.bus.Conn().Publish(subjectTold, encode(n))
 }

@@ -123,6 +123,7 @@ func (s *Service) admit(c echo.Context, up *websocket.Upgrader, a web.Actor, abo
 		return ErrUpgrade.Because(err)
 	}
 	m := newMember(s, r, a, chatUser{ID: user, Name: nameOf(a, user), Role: string(a.Role)}, conn, p, func() { s.exit(r); leave() })
+	m.backstage = about.State == "rehearsing"
 	if !s.serve(m) {
 		_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(codeRestart, "retry_ms=1000"), time.Now().Add(time.Second))
 		_ = conn.Close()

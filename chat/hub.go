@@ -115,6 +115,7 @@ type room struct {
 	presence presence
 	mutes    map[string]time.Time
 	tally    tally
+	fresh    []string // types of the bulletin's events that have not been put into a frame
 }
 
 func newRoom(s *Service, about Room) *room {
@@ -270,6 +271,9 @@ func (r *room) apply(h head) {
 	switch h.Type {
 	case "session":
 		r.about.State = h.State
+		if isOpen(h.State) { // what the crew alone was told until now
+			r.mark(r.svc.bulletin.types(r.id)...)
+		}
 		if isOver(h.State) && r.isLoaded() {
 			r.end(r.svc.clock.Now())
 		}
@@ -301,6 +305,8 @@ func (r *room) isLoaded() bool {
 	}
 }
 
+func isOpen(state string) bool { return state == "live" || state == "interrupted" }
+
 func isOver(state string) bool { return state == "ended" || state == "cancelled" }
 
 // end closes everybody's stay. Call with mu held.
@@ -317,12 +323,12 @@ func (r *room) conclude(now time.Time) {
 	r.end(now)
 }
 
-// learn takes what the Gate has just said of the session.
+// learn takes what the Gate has just said of the session; it may have been asked before the room was opened.
 func (r *room) learn(about Room) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.about.Title = about.Title
-	if about.State != "" && !r.over {
+	if before := isOpen(r.about.State) && !isOpen(about.State) && !isOver(about.State); about.State != "" && !r.over && !before {
 		r.about.State = about.State
 	}
 	if isOver(about.State) && !r.over {
@@ -342,7 +348,7 @@ func (r *room) step(now time.Time) (time.Duration, *news) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	wait := time.Hour
-	if r.sent < r.ring.last() {
+	if r.waiting() {
 		due := r.pace.due(len(r.members))
 		if r.unsent >= flushEarly {
 			due = now
@@ -353,7 +359,7 @@ func (r *room) step(now time.Time) (time.Duration, *news) {
 		case r.crowded(now):
 			wait = crowdLook
 		default:
-			if r.flush(now); r.sent < r.ring.last() {
+			if r.flush(now); r.waiting() {
 				wait = 0
 			}
 		}
@@ -366,6 +372,9 @@ func (r *room) step(now time.Time) (time.Duration, *news) {
 	}
 	return wait, nil
 }
+
+// waiting reports whether there is something to send. Call with mu held.
+func (r *room) waiting() bool { return r.sent < r.ring.last() || len(r.fresh) > 0 }
 
 // crowded reports whether a burst should wait for the members: most of them still have much to read, and are reading. It
 // would cut them, and they are well. Those who do not read at all hold nobody up. Call with mu held.
@@ -383,8 +392,24 @@ func (r *room) crowded(now time.Time) bool {
 	return reading > most
 }
 
-// flush makes one frame of what has come, as much as fits, and gives it to everybody. Call with mu held.
+// flush makes one frame of what has come, as much as fits, and gives it to everybody; what is told while the room is not
+// open, to the crew. Call with mu held.
 func (r *room) flush(now time.Time) {
+	kept, told := r.takeKept(), r.takeTold()
+	r.pace.sent(now, len(kept)+len(told))
+	if isOpen(r.about.State) {
+		kept, told = append(kept, told...), nil
+	}
+	if len(kept) > 0 {
+		r.give(now, pack(kept...))
+	}
+	if len(told) > 0 {
+		r.giveBackstage(now, pack(told...))
+	}
+}
+
+// takeKept gives the kept events that have come, as many as fit into a frame. Call with mu held.
+func (r *room) takeKept() [][]byte {
 	var part [][]byte
 	size := 0
 	for seq := r.sent + 1; seq <= r.ring.last(); seq++ {
@@ -397,12 +422,13 @@ func (r *room) flush(now time.Time) {
 	}
 	r.sent += uint64(len(part))
 	r.unsent -= size
-	clear(r.history)
-	r.pace.sent(now, len(part))
-	r.give(now, pack(part...))
-	r.svc.metrics.delivered.Add(float64(len(part) * len(r.members)))
-	close(r.flushed)
-	r.flushed = make(chan struct{})
+	if len(part) > 0 {
+		clear(r.history)
+		r.svc.metrics.delivered.Add(float64(len(part) * len(r.members)))
+		close(r.flushed)
+		r.flushed = make(chan struct{})
+	}
+	return part
 }
 
 // give hands a frame to all members. Call with mu held.
@@ -479,7 +505,7 @@ func (r *room) join(m *member, p place) {
 	}
 	r.members[m] = struct{}{}
 	r.presence.arrive(m.actor.Viewer)
-	m.out.preload(pack(r.tally.now(r.presence.count(), stamp(now))...))
+	m.out.preload(pack(append(r.tally.now(r.presence.count(), stamp(now)), r.toldTo(m)...)...))
 	r.poke()
 }
 

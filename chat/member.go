@@ -188,6 +188,8 @@ type member struct {
 	place place
 	left  func() // gives back the places at the door and in the room
 
+	backstage bool // came in while the Gate showed a rehearsal, so may know of it
+
 	// The reader's own.
 	valve *valve
 	ids   []string // of the newest messages taken, a ring

@@ -247,3 +247,30 @@ func TestStorm(t *testing.T) {
 		}
 	}
 }
+
+// TestTell: what a room is told reaches who is there, who comes, and the other nodes; it takes no seq.
+func TestTell(t *testing.T) {
+	d, b := newDB(t), newBus(t, t.TempDir())
+	one, two := newNode(t, d, b), newNode(t, d, b)
+	speaker := func(name string) func(event) bool {
+		return func(e event) bool { return e.Speaker == name && e.Seq == 0 }
+	}
+	one.svc.Tell(show, "layout", map[string]any{"speaker": "nobody yet", "seq": 7, "type": "forged"}) // with an empty room
+	li := one.join("buyer1", "")
+	if e := li.await("layout", speaker("nobody yet")); !e.At.Equal(evening) {
+		t.Errorf("%+v", e)
+	}
+	wang := two.join("buyer2", "")
+	one.svc.Tell(show, "layout", map[string]any{"speaker": "anna"})
+	li.await("layout", speaker("anna"))
+	wang.await("layout", speaker("anna"))
+	two.join("buyer3", "").await("layout", speaker("anna"))
+	for _, bad := range []any{[]int{1}, "text", make(chan int), map[string]any{"speaker": strings.Repeat("x", 33<<10)}} {
+		one.svc.Tell(show, "layout", bad)
+	}
+	one.svc.Tell(show, "viewers", map[string]any{"count": 9}) // the room's own
+	if e := li.chat("still here"); e.Seq != 1 {
+		t.Errorf("what was told took a seq: %+v", e)
+	}
+	one.join("buyer4", "").await("layout", speaker("anna"))
+}

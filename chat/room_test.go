@@ -227,6 +227,7 @@ type event struct {
 	RemovedSeq uint64 `json:"removed_seq"`
 	Removed    bool
 	PinID      int64 `json:"pin_id"`
+	Speaker    string
 }
 
 // guest is a client of a room that reads all the time.
