@@ -17,7 +17,7 @@ function needs(entry, seen = new Set()) {
   return seen
 }
 
-const pages = { home: 'src/live/HomePage.vue', room: 'src/live/RoomPage.vue', studio: 'src/studio/StudioPage.vue' }
+const pages = { home: 'src/home/HomePage.vue', room: 'src/room/RoomPage.vue', studio: 'src/studio/StudioSession.vue' }
 for (const [name, entry] of Object.entries(pages)) {
   const files = [...needs('index.html', needs(entry))]
   const sum = (end) => files.filter((f) => f.endsWith(end)).reduce((n, f) => n + size(f), 0)

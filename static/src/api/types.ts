@@ -43,6 +43,8 @@ export interface SessionAnchor {
   title: string
   unit: string
   on_air: boolean
+  muted?: boolean // nobody hears them, by an assistant's act
+  cut?: boolean // may not be on air until restored
 }
 
 export interface ShelfItem {
@@ -214,19 +216,123 @@ export interface PublishToken {
   whip_url: string
 }
 
+/** One layer of a publisher: a size of the picture, or the sound. */
+export interface MediaLayer {
+  rid: string // q, h, f, or '' for what comes in one size
+  kind: 'video' | 'audio'
+  codec: string
+  width: number
+  height: number
+  fps: number
+  bitrate: number // bit/s
+  packets: number
+  lost: number
+  plis: number
+  viewers: number
+  alive: boolean
+}
+
+export interface MediaPublisher {
+  anchor: string
+  codec_video: string
+  codec_audio: string
+  bitrate: number // bit/s
+  packets: number
+  lost: number
+  plis: number
+  since: string
+  muted?: boolean
+  level_db?: number // 0 is the loudest there is, -127 silence
+  speaking?: boolean
+  rtt_ms?: number
+  layers?: MediaLayer[]
+}
+
 export interface MediaStatus {
-  publishers: {
-    anchor: string
-    codec_video: string
-    codec_audio: string
-    bitrate: number // bit/s
-    packets: number
-    lost: number
-    plis: number
-    since: string
-  }[]
+  publishers: MediaPublisher[]
   viewers: number
   viewers_by_transport: Record<string, number>
+  viewers_by_layer?: Record<string, number>
+  bitrate_out?: number // bit/s
+  loss_out?: number // 0..1
+  rtt_ms_p50?: number
+  hls_viewers?: number
+}
+
+/** How one viewer is reached, as in the list of viewers. */
+export interface MediaViewer {
+  viewer: string // public short id
+  account?: string
+  transport: string
+  since: string
+  bitrate: number // bit/s
+  estimate: number // bit/s
+  loss: number // 0..1
+  rtt_ms: number
+  layer: string
+  quality: 'auto' | 'smooth' | 'clear'
+  video: boolean
+}
+
+/** One place of a viewer: what of an anchor's picture or sound arrives there. */
+export interface MediaSeat {
+  layer: string
+  wanted: string
+  state: string
+  bitrate: number
+  lost: number
+  resent: number
+  switches: number
+  waiting_since?: string | null
+}
+
+export interface MediaMoment {
+  at: string
+  estimate: number
+  bitrate: number
+  loss: number
+  rtt_ms: number
+  layer: string
+}
+
+export interface MediaViewerPath extends MediaViewer {
+  address_kind?: 'ipv4' | 'ipv6'
+  nacks?: number
+  resent?: number
+  plis?: number
+  frozen_guess?: number // seconds, or a share: shown as it is told
+  seats: { anchor: string; video?: MediaSeat | null; audio?: MediaSeat | null }[]
+  history: MediaMoment[]
+  why: string[]
+}
+
+export interface Recording {
+  name: string
+  anchor: string
+  started_at: string
+  ended_at?: string | null
+  seconds: number
+  bytes: number
+  url: string
+  index_url: string
+}
+
+/** What came of the check of camera, microphone and line before the show. */
+export interface LineCheckResult {
+  seconds: number
+  bitrate: number // bit/s
+  loss: number // 0..1
+  jitter_ms: number
+  rtt_ms: number
+  video?: { width?: number; height?: number; fps?: number }
+  verdict: 'good' | 'fair' | 'poor'
+  causes: string[]
+}
+
+/** Who is on air and who speaks, as the room tells it. */
+export interface Layout {
+  anchors: { anchor: string; on_air: boolean; muted: boolean; speaking: boolean; level_db: number }[]
+  speaker: string
 }
 
 export interface SessionTotals {
@@ -287,6 +393,7 @@ export type RoomEvent = { at: string; seq?: number } & (
   | { type: 'notice'; text: string }
   | { type: 'sold'; product_id: number; title?: string; quantity: number; buyer: string }
   | { type: 'refused'; id?: string; reason: string }
+  | ({ type: 'layout' } & Layout)
 )
 
 export interface ChatUser {

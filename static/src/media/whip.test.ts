@@ -4,6 +4,7 @@ import { count, lineOf, preferred, publish, sharpStart, type PublishState, worth
 /** A connection that does what the test says. */
 class FakeConnection {
   static all: FakeConnection[] = []
+  static mostEncodings = 3
   connectionState: RTCPeerConnectionState = 'new'
   iceGatheringState = 'complete'
   onconnectionstatechange: (() => void) | null = null
@@ -14,9 +15,14 @@ class FakeConnection {
   constructor() {
     FakeConnection.all.push(this)
   }
-  addTransceiver(track: { kind: string }) {
-    this.senders.push({ track, replaceTrack: vi.fn() })
-    return { setCodecPreferences() {} }
+  encodings: { rid?: string }[] = []
+  addTransceiver(track: { kind: string }, init: { sendEncodings?: { rid?: string }[] }) {
+    const sendEncodings = init.sendEncodings ?? [{}]
+    if (sendEncodings.length > FakeConnection.mostEncodings) throw new TypeError('one encoding only')
+    if (track.kind === 'video') this.encodings = sendEncodings
+    const sender = { track, replaceTrack: vi.fn(), getParameters: () => ({ encodings: sendEncodings }) }
+    this.senders.push(sender)
+    return { sender, setCodecPreferences() {} }
   }
   getSenders() {
     return this.senders
@@ -44,7 +50,8 @@ class FakeConnection {
 }
 
 const stream = { getTracks: () => [{ kind: 'audio' }, { kind: 'video' }] } as unknown as MediaStream
-const answered = () => new Response('answer', { status: 201, headers: { Location: '/api/v1/sessions/7/whip/abc' } })
+const answer = 'answer\r\na=simulcast:recv q;h;f\r\n'
+const answered = (sdp = answer) => new Response(sdp, { status: 201, headers: { Location: '/api/v1/sessions/7/whip/abc' } })
 const problem = (status: number, code: string, headers = {}) =>
   new Response(JSON.stringify({ type: `/problems/${code}`, status }), { status, headers })
 
@@ -57,6 +64,7 @@ const posts = () => asked.filter((a) => a.method === 'POST').length
 beforeEach(() => {
   vi.useFakeTimers()
   FakeConnection.all = []
+  FakeConnection.mostEncodings = 3
   asked = []
   states = []
   reply = async () => answered()
@@ -79,7 +87,7 @@ describe('publish', () => {
     await settle()
     FakeConnection.all[0]!.become('connected')
     expect(states).toEqual(['connecting', 'on-air'])
-    expect(FakeConnection.all[0]!.answer).toBe('answer')
+    expect(FakeConnection.all[0]!.answer).toBe(answer)
     await p.close()
     expect(states.at(-1)).toBe('ended')
     expect(asked.at(-1)).toMatchObject({ method: 'DELETE' })
@@ -150,14 +158,39 @@ describe('publish', () => {
   })
 
   it('takes the resource down when it was closed while asking', async () => {
-    let answer: (r: Response) => void = () => {}
-    reply = () => new Promise((resolve) => (answer = resolve))
+    let arrive: (r: Response) => void = () => {}
+    reply = () => new Promise((resolve) => (arrive = resolve))
     const p = start()
     await settle()
     await p.close()
-    answer(answered())
+    arrive(answered())
     await settle()
     expect(asked.at(-1)!.method).toBe('DELETE')
+  })
+
+  it('sends the picture in three sizes', async () => {
+    start()
+    await settle()
+    expect(FakeConnection.all[0]!.encodings.map((e) => e.rid)).toEqual(['q', 'h', 'f'])
+  })
+
+  it('sends one size where the browser knows no other', async () => {
+    FakeConnection.mostEncodings = 1
+    start()
+    await settle()
+    expect(FakeConnection.all[0]!.encodings.map((e) => e.rid)).toEqual([undefined])
+    expect(posts()).toBe(1)
+  })
+
+  it('publishes once more with one size when the server takes no layers', async () => {
+    reply = async () => answered('answer')
+    start()
+    await settle()
+    expect(posts()).toBe(2)
+    expect(asked.filter((a) => a.method === 'DELETE')).toHaveLength(1)
+    expect(FakeConnection.all[1]!.encodings).toHaveLength(1)
+    FakeConnection.all[1]!.become('connected')
+    expect(states.at(-1)).toBe('on-air')
   })
 
   it('sends another track without a new connection', async () => {
@@ -221,6 +254,18 @@ describe('line', () => {
   it('is the difference of two counts', () => {
     const line = lineOf(count(report(0, 1000)), count(report(500_000, 3000)))
     expect(line).toEqual({ bitrate: 2_000_000, rtt: 0.04, loss: 0.02, fps: 30, height: 720, limited: 'bandwidth' })
+  })
+  it('tells the largest layer that is sent, and the worst limit', () => {
+    const layer = (id: string, more: object): [string, unknown] => [
+      id,
+      { type: 'outbound-rtp', kind: 'video', timestamp: 1000, bytesSent: 10, ...more },
+    ]
+    const got = count([
+      layer('f', { qualityLimitationReason: 'bandwidth' }), // switched off by the browser
+      layer('h', { frameHeight: 360, framesPerSecond: 25, qualityLimitationReason: 'none' }),
+      layer('q', { frameHeight: 180, framesPerSecond: 15, qualityLimitationReason: 'none' }),
+    ])
+    expect(got).toMatchObject({ bytes: 30, height: 360, fps: 25, limited: 'bandwidth' })
   })
   it('is nothing without time between', () => {
     expect(lineOf(count(report(0, 1000)), count(report(9, 1000))).bitrate).toBe(0)

@@ -3,6 +3,7 @@
 import type { ApiError } from '@/api/client'
 import { waitOf } from '@/api/room'
 import { offer, withdraw } from './exchange'
+import { layersOfTrack, takesLayers } from './simulcast'
 
 /**
  * connecting: the first try is under way. on-air: media flows. reconnecting: it flowed before, or may soon. refused: the
@@ -76,6 +77,7 @@ export function publish(options: PublishOptions): Publisher {
   let tries = 0
   let everOn = false
   let over = false
+  let layered = true // until the browser or the server does not take it
   let timer: ReturnType<typeof setTimeout> | undefined
   let ticking: ReturnType<typeof setInterval> | undefined
 
@@ -86,7 +88,7 @@ export function publish(options: PublishOptions): Publisher {
     onState(everOn ? 'reconnecting' : 'connecting')
     const mine = (pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' }))
     try {
-      addTracks(mine, options.stream, tracks, options.maxBitrate ?? 2_500_000)
+      const layers = addTracks(mine, options.stream, tracks, options.maxBitrate ?? 2_500_000, layered)
       mine.onconnectionstatechange = () => mine === pc && changed(mine.connectionState)
       await mine.setLocalDescription(await mine.createOffer())
       await gathered(mine)
@@ -94,6 +96,7 @@ export function publish(options: PublishOptions): Publisher {
       const answer = await offer(options.url, mine.localDescription!.sdp, options.token)
       if (mine !== pc) return void withdraw(answer.location, options.token)
       resource = answer.location
+      if (layers > 1 && !takesLayers(answer.sdp)) return single(answer.location)
       await mine.setRemoteDescription({ type: 'answer', sdp: sharpStart(answer.sdp) })
       if (mine === pc && mine.connectionState !== 'connected') timer = setTimeout(() => void again(), connectFor)
     } catch (error) {
@@ -102,6 +105,13 @@ export function publish(options: PublishOptions): Publisher {
       if (typeof problem.status === 'number' && !worthAnotherTry(problem.status)) return refuse(error as ApiError)
       again(problem.retryAfter)
     }
+  }
+
+  /** The server wants one picture only: once more without layers. */
+  function single(location: string): void {
+    layered = false
+    void withdraw(location, options.token)
+    void attempt()
   }
 
   function changed(state: RTCPeerConnectionState): void {
@@ -191,19 +201,45 @@ export function publish(options: PublishOptions): Publisher {
   }
 }
 
-function addTracks(pc: RTCPeerConnection, stream: MediaStream, tracks: Map<string, MediaStreamTrack>, maxBitrate: number): void {
+/** Adds sound and picture to an offer; gives the number of layers the picture is sent in. */
+export function addTracks(
+  pc: RTCPeerConnection,
+  stream: MediaStream,
+  tracks: ReadonlyMap<string, MediaStreamTrack>,
+  maxBitrate: number,
+  layered: boolean,
+): number {
+  let layers = 0
   for (const kind of ['audio', 'video']) {
     const track = tracks.get(kind)
     if (!track) continue
-    const transceiver = pc.addTransceiver(track, {
-      direction: 'sendonly',
-      streams: [stream],
-      sendEncodings: kind === 'video' ? [{ maxBitrate }] : undefined,
-    })
+    const transceiver = kind === 'video' ? addPicture(pc, stream, track, maxBitrate, layered) : addOne(pc, stream, track)
+    if (kind === 'video') layers = transceiver.sender?.getParameters?.().encodings?.length || 1
     const codecs = RTCRtpSender.getCapabilities?.(kind)?.codecs
     if (codecs && 'setCodecPreferences' in transceiver) transceiver.setCodecPreferences(preferred(codecs))
   }
+  return layers
 }
+
+function addPicture(
+  pc: RTCPeerConnection,
+  stream: MediaStream,
+  track: MediaStreamTrack,
+  most: number,
+  layered: boolean,
+): RTCRtpTransceiver {
+  const layers = layered ? layersOfTrack(track, most) : []
+  if (layers.length > 1)
+    try {
+      return addOne(pc, stream, track, layers)
+    } catch {
+      // an older browser that knows one encoding only
+    }
+  return addOne(pc, stream, track, [{ maxBitrate: most }])
+}
+
+const addOne = (pc: RTCPeerConnection, stream: MediaStream, track: MediaStreamTrack, sendEncodings?: RTCRtpEncodingParameters[]) =>
+  pc.addTransceiver(track, { direction: 'sendonly', streams: [stream], sendEncodings })
 
 function gathered(pc: RTCPeerConnection): Promise<void> {
   if (pc.iceGatheringState === 'complete') return Promise.resolve()
@@ -234,10 +270,7 @@ export function count(report: Iterable<[string, unknown]>): Counted {
     if (s.type === 'outbound-rtp') {
       c.at = Math.max(c.at, s.timestamp)
       c.bytes += number('bytesSent') ?? 0
-      if (s.kind !== 'video') continue
-      c.fps = number('framesPerSecond')
-      c.height = number('frameHeight')
-      c.limited = (s.qualityLimitationReason as LineStats['limited'] | undefined) ?? 'none'
+      if (s.kind === 'video') countPicture(c, number('framesPerSecond'), number('frameHeight'), s.qualityLimitationReason)
     } else if (s.type === 'remote-inbound-rtp') {
       c.rtt = number('roundTripTime') ?? c.rtt
       const loss = number('fractionLost')
@@ -248,6 +281,14 @@ export function count(report: Iterable<[string, unknown]>): Counted {
   }
   return c
 }
+
+/** One layer of the picture: the largest that is sent tells size and frames, the worst what limits it. */
+function countPicture(c: Counted, fps: number | null, height: number | null, reason: unknown): void {
+  if (height !== null && height > (c.height ?? 0)) [c.height, c.fps] = [height, fps]
+  const limited = (reason as LineStats['limited'] | undefined) ?? 'none'
+  if (worst.indexOf(limited) > worst.indexOf(c.limited)) c.limited = limited
+}
+const worst: LineStats['limited'][] = ['none', 'other', 'cpu', 'bandwidth']
 
 /** The line between two counts. */
 export function lineOf(before: Counted, now: Counted): LineStats {

@@ -75,6 +75,10 @@ describe('useRoom', () => {
     tell(hello(false), chat(7))
     expect([room.stale.value, room.chat.value.map((l) => l.seq)]).toEqual([1, [7]])
   })
+  it('knows who speaks', () => {
+    tell({ type: 'layout', anchors: [{ anchor: 'a', on_air: true, muted: false, speaking: true, level_db: -20 }], speaker: 'a' })
+    expect(room.layout.value).toMatchObject({ speaker: 'a', anchors: [{ anchor: 'a', on_air: true }] })
+  })
   it('gives refused words back', () => {
     const id = room.say('有红色的吗')
     tell({ type: 'refused', id, reason: 'too-fast' })

@@ -3,7 +3,7 @@
 import { onScopeDispose, ref, shallowRef, toValue, triggerRef, watch, type MaybeRefOrGetter } from 'vue'
 import { randomKey } from '@/api/intent'
 import { openRoom, type Room, type RoomState } from '@/api/room'
-import type { ChatUser, Pin, Product, RoomEvent, Session, SessionState } from '@/api/types'
+import type { ChatUser, Layout, Pin, Product, RoomEvent, Session, SessionState } from '@/api/types'
 
 /** A line of the room's conversation. */
 export interface ChatLine {
@@ -49,6 +49,7 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
   const viewers = ref(0)
   const likes = ref(0)
   const state = ref<SessionState | null>(null)
+  const layout = shallowRef<Layout | null>(null) // who is on air and speaks, null when the server does not tell
   const me = shallowRef<ChatUser | null>(null) // how the room sees us
   const refused = shallowRef<Refused | null>(null)
   const connection = ref<RoomState>('connecting')
@@ -119,6 +120,9 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
       case 'likes':
         likes.value = Math.max(likes.value, e.count)
         return
+      case 'layout':
+        layout.value = { anchors: e.anchors ?? [], speaker: e.speaker ?? '' }
+        return
       case 'refused':
         refused.value = { id: e.id ?? '', reason: e.reason, text: said.get(e.id ?? '') ?? '' }
         said.delete(e.id ?? '')
@@ -169,6 +173,7 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
       chat.value = []
       notices.value = []
       likes.value = 0
+      layout.value = null
       if (id) join(id)
     },
     { immediate: true },
@@ -183,6 +188,7 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
     viewers,
     likes,
     state,
+    layout,
     me,
     refused,
     connection,
