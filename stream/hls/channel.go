@@ -45,6 +45,7 @@ type channel struct {
 	cut      bool            // the next segment begins behind a discontinuity
 	lost     uint64          // discontinuities that have left the playlist
 	seq      uint64          // the next segment's media sequence number
+	parts    uint64          // parts so far: the next one's number, whatever segment it goes to
 	bytes    int
 	list     []byte        // media playlist
 	changed  chan struct{} // closed when something has changed
@@ -158,7 +159,8 @@ func (c *channel) Fragment(f fragment.Fragment) {
 		c.next(f.At)
 	}
 	s := c.segments[len(c.segments)-1]
-	p := part{name: partName(s.name, len(s.parts)), duration: f.Duration, key: f.Key}
+	p := part{name: c.hint(), duration: f.Duration, key: f.Key}
+	c.parts++
 	s.parts = append(s.parts, p)
 	s.duration += f.Duration
 	s.whole.pieces = append(s.whole.pieces, f.Data)
@@ -202,9 +204,8 @@ func (c *channel) forget() {
 	}
 }
 
-func partName(segment string, n int) string {
-	return fmt.Sprintf("%s-%d.mp4", strings.TrimSuffix(segment, ".mp4"), n)
-}
+// hint gives the next part's name. It is known before the part, and before it is known which segment the part begins.
+func (c *channel) hint() string { return fmt.Sprintf("%s-part%d.mp4", c.prefix, c.parts) }
 
 // whole gives how many segments are whole: all but the one being written. c.mu must be held.
 func (c *channel) whole() int { return max(0, len(c.segments)-1) }

@@ -165,17 +165,21 @@ func TestAnswers(t *testing.T) {
 		{"media playlist", "anna/live.m3u8", typePlaylist, "public, max-age=1", 200, "#EXT-X-PART-INF:PART-TARGET=0.400"},
 		{"a reload that need not wait", early, typePlaylist, "public, max-age=24", 200, "#EXTINF:1.00000,\n" + name},
 		{"segment", "anna/" + name, typeMedia, "public, max-age=31536000, immutable", 200, "moof"},
-		{"part", "anna/" + partName(name, 1), typeMedia, "public, max-age=31536000, immutable", 200, "moof"},
+		{"part", "anna/" + c.segments[0].parts[1].name, typeMedia, "public, max-age=31536000, immutable", 200, "moof"},
 		{"init", "anna/" + c.init, typeMedia, "public, max-age=31536000, immutable", 200, "moov"},
 		{"too far ahead", far, "application/problem+json", "no-store", 400, "hls-ahead"},
 		{"a part of no segment", "anna/live.m3u8?_HLS_part=1", "application/problem+json", "no-store", 400, "hls-ahead"},
 		{"no number", "anna/live.m3u8?_HLS_msn=x", "application/problem+json", "no-store", 400, "hls-ahead"},
 		{"no such segment", "anna/zzz.mp4", "application/problem+json", "no-store", 404, "not-found"},
 		{"not on air", "zoe/index.m3u8", "application/problem+json", "no-store", 404, "not-on-air"},
-		{"another session", "../../2/hls/index.m3u8", "application/problem+json", "no-store", 404, "not-found"},
+		{"another session", "index.m3u8", "application/problem+json", "no-store", 404, "not-found"},
 		{"a codec that HLS has not", "bo/index.m3u8", "application/problem+json", "no-store", 409, "hls-codec"},
 	} {
 		r := x.get(row.path, "")
+		if row.what == "another session" {
+			x := &cinema{url: strings.Replace(x.url, "/sessions/1/", "/sessions/2/", 1)}
+			r = x.get(row.path, "")
+		}
 		if r.status != row.status || r.header.Get("Content-Type") != row.kind || r.header.Get("Cache-Control") != row.cache || !strings.Contains(r.body, row.holds) {
 			t.Errorf("%s: %d %s %q\n%.900s", row.what, r.status, r.header.Get("Content-Type"), r.header.Get("Cache-Control"), r.body)
 		}
@@ -214,8 +218,8 @@ func TestReloadWaits(t *testing.T) {
 	x.tape.Put("anna", &tape.Anchor{Codec: "h264"})
 	c := x.show(t, 4*time.Second)
 	c.mu.Lock()
-	seq, parts := c.newest()
-	hint := partName(c.segments[len(c.segments)-1].name, parts)
+	seq, _ := c.newest()
+	hint := c.hint()
 	c.mu.Unlock()
 	var wg sync.WaitGroup
 	var list, piece reply
@@ -225,10 +229,10 @@ func TestReloadWaits(t *testing.T) {
 		x.play(t, c, 400*time.Millisecond)
 	}
 	wg.Wait()
-	if list.status != 200 || !strings.Contains(list.body, fmt.Sprintf("-%d-1.mp4", seq+1)) {
+	if list.status != 200 || !strings.Contains(list.body, fmt.Sprintf("-%d.mp4", seq)) {
 		t.Errorf("%d %s", list.status, list.body)
 	}
-	if piece.status != 200 && piece.status != 404 { // the segment may have ended before the part that was hinted at
+	if piece.status != 200 {
 		t.Errorf("hint: %d", piece.status)
 	}
 }
@@ -378,6 +382,7 @@ func TestAPlayerPlays(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
+	go func() { t.Log(client.Wait2()) }()
 	eventually(t, "100 pictures and 150 packets of sound", func() bool { return pictures.Load() > 100 && sounds.Load() > 150 })
 }
 

@@ -154,7 +154,7 @@ func (r request) file(name string) error {
 		if r.c.files[name] != nil {
 			return true, nil
 		}
-		if !r.c.hinted(name) {
+		if name != r.c.hint() {
 			return false, errFile
 		}
 		return false, nil
@@ -165,15 +165,6 @@ func (r request) file(name string) error {
 	f := r.c.files[name]
 	r.c.mu.Unlock()
 	return r.send(typeMedia, forever, f)
-}
-
-// hinted reports whether a name is the next part's. c.mu must be held.
-func (c *channel) hinted(name string) bool {
-	if len(c.segments) == 0 {
-		return false
-	}
-	last := c.segments[len(c.segments)-1]
-	return name == partName(last.name, len(last.parts))
 }
 
 // send writes an answer that shared caches may keep when the session is public.

@@ -37,8 +37,7 @@ func (c *channel) playlist() []byte {
 		}
 		writeSegment(&b, s, len(all)-i <= 3, i == len(all)-1)
 	}
-	last := all[len(all)-1]
-	fmt.Fprintf(&b, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"%s\"\n", partName(last.name, len(last.parts)))
+	fmt.Fprintf(&b, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"%s\"\n", c.hint())
 	return []byte(b.String())
 }
 
