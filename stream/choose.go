@@ -154,11 +154,11 @@ const probeEvery = 20 * time.Millisecond
 
 // probe finds out whether the line carries the next step up, by sending what was sent before once more.
 func (v *viewer) probe(now int64) {
-	if v.probing || v.want == 0 || v.line == nil || !v.line.wide() {
+	if v.probing || v.line == nil || !v.line.wide() {
 		return
 	}
 	bytes := v.estimate.Probe(v.want, now)
-	if bytes == 0 {
+	if bytes == 0 && !v.estimate.Probing() {
 		return
 	}
 	v.probing = true
@@ -170,7 +170,7 @@ func (v *viewer) probeOn(bytes int) {
 	t := time.NewTicker(probeEvery)
 	defer t.Stop()
 	var scratch slot
-	for bytes > 0 {
+	for more := true; more; {
 		b := v.room.s.fan.borrow()
 		v.mu.Lock()
 		v.pad(bytes, func(k *sink, n int) int { return k.probe(n, &scratch, b, now()) })
@@ -183,11 +183,10 @@ func (v *viewer) probeOn(bytes int) {
 		}
 		v.mu.Lock()
 		bytes = v.estimate.Probe(v.want, now())
+		more = bytes > 0 || v.estimate.Probing()
+		v.probing = more
 		v.mu.Unlock()
 	}
-	v.mu.Lock()
-	v.probing = false
-	v.mu.Unlock()
 }
 
 // pad spreads bytes over the pictures that are being sent.

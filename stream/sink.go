@@ -238,7 +238,7 @@ func (k *sink) forward(l *layer, packets []slot, b *udp.Batch, now int64) {
 		}
 		switch k.state {
 		case live:
-			if s.ext >= k.from {
+			if s.ext >= k.from && !k.holds() {
 				k.send(s, b, now)
 			}
 		case waiting:
@@ -253,6 +253,12 @@ func (k *sink) forward(l *layer, packets []slot, b *udp.Batch, now int64) {
 		case idle, catching:
 		}
 	}
+}
+
+// holds reports whether the line is filling up and a smaller layer is on its way: then the larger one would only lengthen
+// the queue. What is left out is not counted as sent, so the viewer's stream stays unbroken.
+func (k *sink) holds() bool {
+	return k.ahead != nil && ridRank(k.ahead.rid) < ridRank(k.layer.rid) && k.v.estimate.Overused()
 }
 
 // goOver changes to the layer ahead, whose key frame begins with s. Both layers' times are those of one camera: the

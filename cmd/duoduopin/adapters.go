@@ -123,7 +123,7 @@ type onAir struct{ *shop }
 func (o onAir) PublisherUp(sessionID int64, _ string)   { o.live.Stir(sessionID) }
 func (o onAir) PublisherDown(sessionID int64, _ string) { o.live.Stir(sessionID) }
 
-func (o onAir) Layout(int64, stream.Layout) {}
+func (o onAir) Layout(sessionID int64, l stream.Layout) { o.chat.Tell(sessionID, "layout", l) }
 
 // roster gives stream a session's anchors in their order.
 func (s *shop) roster(ctx context.Context, sessionID int64) ([]string, error) {
