@@ -1,9 +1,6 @@
 package pace
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 // A probe has two parts. First a train: some packets at once, whose spread on arrival shows the line's rate at the cost
 // of little queue. If they came at 0.6 times the wanted rate or better, a run follows: for 400 ms we send 1.1 times what is wanted.
@@ -21,6 +18,8 @@ const (
 	settled       = 60.0 // ms of queue above which no probe begins
 	wary          = 0.12 // loss above which no probe begins
 	calm          = 2 * second
+	maxUnheard    = 150_000 // µs without news beyond the usual: a queue may be growing unseen
+	drains        = second / 2
 	trainAgain    = 4 * second // after a train that failed, then longer
 	trainAgainMax = 7 * second
 	runAgain      = 15 * second // after a run or a climb that failed, then longer
@@ -76,8 +75,8 @@ func (e *Estimator) Probe(want int, now int64) int {
 	case run:
 		return p.running(now)
 	case trainWait, runWait:
-		if now-p.began > second+2*int64(e.rtt) {
-			p.fail(now, e.rtt)
+		if now-p.began > 2*second {
+			p.fail(now)
 		}
 	}
 	return 0
@@ -120,7 +119,8 @@ func (e *Estimator) tryTrain(want float64, now int64) int {
 func (e *Estimator) steady(now int64) bool {
 	fresh := e.lastFB != 0 && now-e.lastFB < second/2
 	bounded := e.rembAt != 0 && e.remb < e.rate
-	return fresh && !bounded && !e.trend.full() && e.trend.queue < settled && e.loss.lasting() < wary && now-e.lastCut > calm
+	waiting := e.unheard(now) > e.answer+maxUnheard
+	return fresh && !bounded && !waiting && !e.trend.full() && e.trend.queue < settled && e.loss.lasting() < wary && now-e.lastCut > calm
 }
 
 // running gives the bytes that this tick of a run lacks; media counts.
@@ -161,7 +161,7 @@ func (p *probe) rate() float64 {
 }
 
 // busy says that a probe is on or its queue is still draining.
-func (p *probe) busy(now int64, rtt time.Duration) bool {
+func (p *probe) busy(now int64) bool {
 	return p.stage != idle || now < p.afterEnd
 }
 
@@ -177,13 +177,13 @@ func (e *Estimator) judge(now int64) {
 	lostToo := float64(p.sent-p.got) > float64(p.sent)*(e.loss.slow+0.1)+1
 	switch rate := p.rate() / (1 - min(e.loss.slow, 0.5)); {
 	case lostToo:
-		p.fail(now, e.rtt)
+		p.fail(now)
 	case p.stage == trainWait && rate >= p.want*passTrain:
 		p.to(run, now)
 	case p.stage == runWait && rate >= p.want*passRun:
 		e.proven(now)
 	default:
-		p.fail(now, e.rtt)
+		p.fail(now)
 	}
 }
 
@@ -199,7 +199,7 @@ func (e *Estimator) proven(now int64) {
 }
 
 // fail ends the probe and puts off the next one: briefly after a train, longer after a run.
-func (p *probe) fail(now int64, rtt time.Duration) {
+func (p *probe) fail(now int64) {
 	switch p.stage {
 	case idle:
 		return
@@ -211,7 +211,7 @@ func (p *probe) fail(now int64, rtt time.Duration) {
 		p.notBefore = now + p.waitRun
 	}
 	p.to(idle, now)
-	p.afterEnd = now + int64(rtt) + second/2
+	p.afterEnd = now + drains
 }
 
 // climbFailed tells the probe that the line became full: if that is soon after it passed, it erred.
