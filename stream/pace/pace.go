@@ -73,7 +73,6 @@ type Estimator struct {
 	answer    int64 // µs from a packet's sending to its feedback, at best; follows slowly when that grows
 	remb      float64
 	rembAt    int64
-	newest    uint16 // highest transport-wide number sent
 }
 
 // New begins an estimate at start bit/s, which is a guess: about 1 Mbit/s suits most lines.

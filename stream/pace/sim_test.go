@@ -94,7 +94,6 @@ type world struct {
 	noTWCC     bool
 	rrSent     int
 	rrLost     int
-	rrAt       int64
 	holdOnOver bool
 
 	// what the tests look at
