@@ -253,6 +253,27 @@ func TestREMBBoundsAndExpires(t *testing.T) {
 	}
 }
 
+func TestProbeByACallerWithASlowTick(t *testing.T) {
+	each(t, 10e6, func(t *testing.T, w *world) {
+		w.lazy = true
+		want(t, "until the top layer", w.until(20*time.Second, w.at(top)), 3*time.Second)
+	})
+}
+
+// A probe whose caller went away must not hide that the line fills.
+func TestForgottenProbe(t *testing.T) {
+	each(t, 3e6, func(t *testing.T, w *world) {
+		w.until(5*time.Second, w.e.Probing)
+		w.noProbe = true
+		w.rank, w.target = middle, middle
+		w.link.capacity = 400e3
+		w.until(10*time.Second, w.below(middle))
+		if w.rank != bottom || w.e.Probing() {
+			t.Errorf("on layer %d, probing %v", w.rank, w.e.Probing())
+		}
+	})
+}
+
 func TestProbeIsBounded(t *testing.T) {
 	w := newWorld(t, 1, 10e6)
 	w.run(400 * time.Millisecond)

@@ -34,6 +34,9 @@ func (l *lid) put(rate float64, now int64) {
 // steer moves the estimate after a feedback: down when the line fills or loses, up slowly while nothing speaks against it.
 func (e *Estimator) steer(now int64) {
 	over := e.trend.full()
+	if now-e.probe.called > forgotten {
+		e.probe.abandon(now)
+	}
 	if e.probe.busy(now) {
 		if over || e.trend.queue > e.probe.queue+maxProbeQueue {
 			e.probe.fail(now) // what fills the line is the probe: ending that is enough
@@ -111,7 +114,7 @@ func (e *Estimator) byReport(share float64, rtt time.Duration, now int64) {
 		e.reports.best = rtt
 	}
 	sending := e.out.rate(longWindow)
-	queue := rtt - e.reports.best
+	queue := max(rtt-e.reports.best, 0)
 	e.trend.queue = float64(queue.Microseconds()) / 1000
 	e.loss.told(share, now)
 	e.queueOver = rtt > 0 && queue > standing*time.Millisecond

@@ -95,6 +95,8 @@ type world struct {
 	rrSent     int
 	rrLost     int
 	holdOnOver bool
+	lazy       bool // calls Probe each 250 ms only, unless a probe is on
+	noProbe    bool // does not call it any more
 
 	// what the tests look at
 	maxQueue  int64
@@ -213,12 +215,19 @@ func (w *world) choose() {
 		}
 		w.target = ranks[0]
 	}
-	for n := w.e.Probe(next, w.now); n > 0; n -= 1200 {
-		size := min(max(n, 100), 1200)
-		w.send(size)
-	}
+	w.probe(next)
 	w.lowestNow = min(w.lowestNow, w.rank)
 	w.estLow = min(w.estLow, w.e.Bitrate())
+}
+
+// probe sends what the estimator asks for.
+func (w *world) probe(next int) {
+	if w.noProbe || (w.lazy && !w.e.Probing() && (w.now-t0)/milli%250 >= 20) {
+		return
+	}
+	for n := w.e.Probe(next, w.now); n > 0; n -= 1200 {
+		w.send(min(max(n, 100), 1200))
+	}
 }
 
 // receive is the browser: feedback each 60 ms, a receiver report each second; both take the base delay back.
