@@ -108,6 +108,7 @@ func (e *Estimator) arrived(seq uint16, recv, now int64) bool {
 	s.note = s.note&^lost | acked
 	e.loss.got(late)
 	at := e.sentAt(s, now)
+	e.heard = max(e.heard, at)
 	e.in.add(recv, s.size())
 	e.trend.add(at, recv, now)
 	if s.note&probing != 0 {

@@ -43,6 +43,7 @@ const (
 	pauseAfter  = 300 * milli // between two reductions: time for the first to show
 	silentAfter = second      // without feedback, although we send
 	rembHolds   = 10 * second
+	usualTime   = 2 * second
 	fbHolds     = 5 * second // how long reports are second to transport-wide feedback
 )
 
@@ -58,18 +59,20 @@ type Estimator struct {
 	loss  losses
 	probe probe
 
-	queueOver bool  // over as the rate control sees it, for Overused
-	lid       lid   // where the line was full lately
-	lastFB    int64 // Unix ns of the last feedback; 0 = never
+	queueOver bool    // over as the rate control sees it, for Overused
+	usual     float64 // bit/s that arrive, over seconds: a key frame is no proof
+	lid       lid     // where the line was full lately
+	lastFB    int64   // Unix ns of the last feedback; 0 = never
 	lastSent  int64
 	lastCut   int64 // last reduction
 	lastGrow  int64
 	lastQuiet int64 // last reduction for silence
 	reports   reports
 	rtt       time.Duration
+	heard     int64 // µs: when the newest packet that arrived was sent
+	answer    int64 // µs from a packet's sending to its feedback, at best; follows slowly when that grows
 	remb      float64
 	rembAt    int64
-	newest    uint16 // highest transport-wide number sent
 }
 
 // New begins an estimate at start bit/s, which is a guess: about 1 Mbit/s suits most lines.
@@ -123,7 +126,7 @@ func (e *Estimator) expire(now int64) {
 	e.lastQuiet = now
 	e.rate = clamp(e.rate * 0.8)
 	e.queueOver = false // not known any more
-	e.probe.fail(now, e.rtt)
+	e.probe.fail(now)
 }
 
 // Stats is what is known of a viewer's line, for operators.
@@ -136,12 +139,33 @@ type Stats struct {
 	State    string        // "hold", "grow", "full", "losing", "probe", "silent", "reports"
 }
 
+// timeAnswer keeps the least time from a packet to its feedback.
+func (e *Estimator) timeAnswer(now int64) {
+	took := e.unheard(now)
+	if e.answer == 0 || took < e.answer {
+		e.answer = took
+		return
+	}
+	e.answer += (took - e.answer) / 100
+}
+
+// unheard is the µs since the newest packet known to have arrived was sent.
+func (e *Estimator) unheard(now int64) int64 { return (now-e.born)/1000 - e.heard }
+
 // Stats gives the state as of the last feedback.
 func (e *Estimator) Stats() Stats {
 	return Stats{
 		Estimate: e.Bitrate(), Received: int(e.in.rate(longWindow)), Loss: e.loss.share(),
-		RTT: e.rtt, Queue: e.trend.queue, State: e.state(),
+		RTT: e.trip(), Queue: e.trend.queue, State: e.state(),
 	}
+}
+
+// trip is the round trip of the last report, or what feedback shows of it.
+func (e *Estimator) trip() time.Duration {
+	if e.rtt > 0 {
+		return e.rtt
+	}
+	return time.Duration(e.answer) * time.Microsecond
 }
 
 func (e *Estimator) state() string {
@@ -179,7 +203,9 @@ func (e *Estimator) Feedback(fb *rtcp.TransportLayerCC, now int64) {
 	if !e.read(fb, now) {
 		return
 	}
-	e.lastFB = now
+	e.timeAnswer(now)
 	e.loss.step(now)
+	e.usual += (e.in.rate(longWindow) - e.usual) * float64(min(max(now-e.lastFB, 0), usualTime)) / float64(usualTime)
+	e.lastFB = now
 	e.steer(now)
 }

@@ -1,9 +1,6 @@
 package pace
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 // A probe has two parts. First a train: some packets at once, whose spread on arrival shows the line's rate at the cost
 // of little queue. If they came at 0.6 times the wanted rate or better, a run follows: for 400 ms we send 1.1 times what is wanted.
@@ -21,10 +18,13 @@ const (
 	settled       = 60.0 // ms of queue above which no probe begins
 	wary          = 0.12 // loss above which no probe begins
 	calm          = 2 * second
+	maxUnheard    = 150_000 // µs without news beyond the usual: a queue may be growing unseen
+	drains        = second / 2
 	trainAgain    = 4 * second // after a train that failed, then longer
 	trainAgainMax = 7 * second
 	runAgain      = 15 * second // after a run or a climb that failed, then longer
 	runAgainMax   = 60 * second
+	forgotten     = second      // a probe whose caller does not call any more
 	climbing      = 15 * second // a climb that fails within this was the probe's error
 )
 
@@ -45,7 +45,8 @@ type probe struct {
 	last      uint16 // newest packet of it
 	want      float64
 	began     int64 // Unix ns, of this stage
-	tick      int64 // last call while running
+	tick      int64 // last call while running; 0 = the run waits for the first
+	called    int64 // last call at all
 	owed      float64
 	bytes     int // sent since the last call, media too
 	sent, got int // packets
@@ -61,13 +62,17 @@ type probe struct {
 }
 
 // Probe says how many bytes of padding or repeated packets (over RTX, with transport-wide numbers) to send in this tick
-// so that it becomes known whether the line carries want bit/s; 0 = none. It is to be called every 10-50 ms, also with a
-// want of 0. It asks for at most 16 KB at once and 0.4 s at 1.1 times want, never while the line is full or loses, and
+// so that it becomes known whether the line carries want bit/s; 0 = none. As long as Probing says so it is to be called
+// every 10-50 ms, else as often as the caller likes; a want of 0 gives a probe up. It asks for at most 16 KB at once and 0.4 s at 1.1 times want, never while the line is full or loses, and
 // waits 4-7 s after a first sign of failure, 15-60 s after a later one. All packets given to Sent between two
 // calls while a probe is on count as part of it.
 func (e *Estimator) Probe(want int, now int64) int {
 	e.expire(now)
 	p := &e.probe
+	p.called = now
+	if want <= 0 {
+		p.abandon(now)
+	}
 	switch p.stage {
 	case idle:
 		return e.tryTrain(float64(min(want, Highest)), now)
@@ -76,12 +81,15 @@ func (e *Estimator) Probe(want int, now int64) int {
 	case run:
 		return p.running(now)
 	case trainWait, runWait:
-		if now-p.began > second+2*int64(e.rtt) {
-			p.fail(now, e.rtt)
+		if now-p.began > 2*second { // no feedback about it
+			p.fail(now)
 		}
 	}
 	return 0
 }
+
+// Probing says that a probe is on: it goes on even when there is nothing to send in this tick, so keep calling Probe.
+func (e *Estimator) Probing() bool { return e.probe.stage != idle }
 
 // Probed names packets that were sent for the probe outside of the tick that asked for them; optional.
 func (e *Estimator) Probed(seqFirst, seqLast uint16) {
@@ -120,11 +128,16 @@ func (e *Estimator) tryTrain(want float64, now int64) int {
 func (e *Estimator) steady(now int64) bool {
 	fresh := e.lastFB != 0 && now-e.lastFB < second/2
 	bounded := e.rembAt != 0 && e.remb < e.rate
-	return fresh && !bounded && !e.trend.full() && e.trend.queue < settled && e.loss.lasting() < wary && now-e.lastCut > calm
+	waiting := e.unheard(now) > e.answer+maxUnheard
+	return fresh && !bounded && !waiting && !e.trend.full() && e.trend.queue < settled && e.loss.lasting() < wary && now-e.lastCut > calm
 }
 
 // running gives the bytes that this tick of a run lacks; media counts.
 func (p *probe) running(now int64) int {
+	if p.tick == 0 {
+		p.to(run, now)
+		p.tick = now - 20*milli
+	}
 	dt := float64(min(now-p.tick, 50*milli)) / 1e9
 	p.owed += p.want*runOver/8*dt - float64(p.bytes)
 	p.bytes, p.tick = 0, now
@@ -161,7 +174,7 @@ func (p *probe) rate() float64 {
 }
 
 // busy says that a probe is on or its queue is still draining.
-func (p *probe) busy(now int64, rtt time.Duration) bool {
+func (p *probe) busy(now int64) bool {
 	return p.stage != idle || now < p.afterEnd
 }
 
@@ -177,13 +190,14 @@ func (e *Estimator) judge(now int64) {
 	lostToo := float64(p.sent-p.got) > float64(p.sent)*(e.loss.slow+0.1)+1
 	switch rate := p.rate() / (1 - min(e.loss.slow, 0.5)); {
 	case lostToo:
-		p.fail(now, e.rtt)
+		p.fail(now)
 	case p.stage == trainWait && rate >= p.want*passTrain:
 		p.to(run, now)
+		p.tick, p.marking = 0, false
 	case p.stage == runWait && rate >= p.want*passRun:
 		e.proven(now)
 	default:
-		p.fail(now, e.rtt)
+		p.fail(now)
 	}
 }
 
@@ -199,7 +213,7 @@ func (e *Estimator) proven(now int64) {
 }
 
 // fail ends the probe and puts off the next one: briefly after a train, longer after a run.
-func (p *probe) fail(now int64, rtt time.Duration) {
+func (p *probe) fail(now int64) {
 	switch p.stage {
 	case idle:
 		return
@@ -211,7 +225,16 @@ func (p *probe) fail(now int64, rtt time.Duration) {
 		p.notBefore = now + p.waitRun
 	}
 	p.to(idle, now)
-	p.afterEnd = now + int64(rtt) + second/2
+	p.afterEnd = now + drains
+}
+
+// abandon ends a probe without a verdict.
+func (p *probe) abandon(now int64) {
+	if p.stage == idle {
+		return
+	}
+	p.to(idle, now)
+	p.notBefore, p.afterEnd = now+second, now+drains
 }
 
 // climbFailed tells the probe that the line became full: if that is soon after it passed, it erred.

@@ -34,9 +34,12 @@ func (l *lid) put(rate float64, now int64) {
 // steer moves the estimate after a feedback: down when the line fills or loses, up slowly while nothing speaks against it.
 func (e *Estimator) steer(now int64) {
 	over := e.trend.full()
-	if e.probe.busy(now, e.rtt) {
+	if now-e.probe.called > forgotten {
+		e.probe.abandon(now)
+	}
+	if e.probe.busy(now) {
 		if over || e.trend.queue > e.probe.queue+maxProbeQueue {
-			e.probe.fail(now, e.rtt) // what fills the line is the probe: ending that is enough
+			e.probe.fail(now) // what fills the line is the probe: ending that is enough
 		}
 		over = false
 	}
@@ -59,7 +62,7 @@ func (e *Estimator) steer(now int64) {
 func (e *Estimator) cut(now int64) {
 	full := max(e.in.rate(shortWindow), e.in.rate(longWindow))
 	e.lid.put(full, now)
-	if now-e.lastCut < pauseAfter+int64(e.rtt) && full*retreat > e.rate*0.9 {
+	if now-e.lastCut < pauseAfter+1000*e.answer && full*retreat > e.rate*0.9 {
 		return
 	}
 	e.probe.climbFailed(now)
@@ -68,7 +71,7 @@ func (e *Estimator) cut(now int64) {
 
 // shed goes down by half of the loss, but not below what arrives in spite of it, nor far below what is sent.
 func (e *Estimator) shed(now int64) {
-	if now-e.lastCut < pauseAfter+int64(e.rtt) {
+	if now-e.lastCut < pauseAfter+1000*e.answer {
 		return
 	}
 	sending := e.out.rate(longWindow)
@@ -84,9 +87,9 @@ func (e *Estimator) lower(rate float64, now int64) {
 
 // grow lets the estimate grow by 8 % a second, up to 1.5 times what arrives, and not through the lid.
 func (e *Estimator) grow(now int64) {
-	dt := float64(min(now-e.lastGrow, second)) / 1e9
+	dt := float64(min(max(now-e.lastGrow, 0), second)) / 1e9
 	e.lastGrow = now
-	top := beyond * e.in.rate(longWindow)
+	top := beyond * min(e.in.rate(longWindow), e.usual)
 	if now < e.lid.until {
 		top = min(top, e.lid.rate*0.95)
 	}
@@ -111,7 +114,7 @@ func (e *Estimator) byReport(share float64, rtt time.Duration, now int64) {
 		e.reports.best = rtt
 	}
 	sending := e.out.rate(longWindow)
-	queue := rtt - e.reports.best
+	queue := max(rtt-e.reports.best, 0)
 	e.trend.queue = float64(queue.Microseconds()) / 1000
 	e.loss.told(share, now)
 	e.queueOver = rtt > 0 && queue > standing*time.Millisecond

@@ -34,7 +34,6 @@ func (e *Estimator) Sent(seq uint16, size int, now int64) {
 	us := (now - e.born) / 1000
 	e.ring[seq%ringSize] = sent{at: uint32(us), seq: seq, note: note} //nolint:gosec // the cut is the point
 	e.out.add(us, size)
-	e.newest = seq
 	e.lastSent = now
 }
 

@@ -86,19 +86,17 @@ type world struct {
 	rank     int // forwarded
 	target   int // chosen
 	switchAt int64
-	next     int
 
 	recorder   *twcc.Recorder
 	flying     []inFlight
 	feedback   []delayed
 	muteFB     bool
 	noTWCC     bool
-	sentN      int
-	lostN      int
 	rrSent     int
 	rrLost     int
-	rrAt       int64
 	holdOnOver bool
+	lazy       bool // calls Probe each 250 ms only, unless a probe is on
+	noProbe    bool // does not call it any more
 
 	// what the tests look at
 	maxQueue  int64
@@ -106,9 +104,7 @@ type world struct {
 	falls     []int64
 	overs     int
 	lowestNow int // least rank since reset
-	padding   int
 	estLow    int
-	trace     bool
 }
 
 const t0 = int64(1_700_000_000_000_000_000)
@@ -127,7 +123,7 @@ func newWorld(t testing.TB, seed uint64, capacity float64) *world {
 
 // reset begins a new span of observation.
 func (w *world) reset() {
-	w.maxQueue, w.climbs, w.falls, w.overs, w.lowestNow, w.padding, w.estLow = 0, nil, nil, 0, 9, 0, Highest
+	w.maxQueue, w.climbs, w.falls, w.overs, w.lowestNow, w.estLow = 0, nil, nil, 0, 9, Highest
 }
 
 // run lets d pass.
@@ -154,7 +150,7 @@ func (w *world) step(ms int64) {
 		w.video()
 	}
 	if ms%20 == 0 {
-		w.choose(ms)
+		w.choose()
 	}
 	w.receive(ms)
 }
@@ -190,26 +186,20 @@ func (w *world) burst(times int) {
 }
 
 func (w *world) send(size int) {
-	if !w.noTWCC {
-		w.e.Sent(w.seq, size, w.now)
-	} else {
-		w.e.Sent(w.seq, size, w.now)
-	}
+	w.e.Sent(w.seq, size, w.now)
 	at, queue, ok := w.link.send(size, w.now)
 	w.maxQueue = max(w.maxQueue, queue)
-	w.sentN++
 	w.rrSent++
 	if ok {
 		w.flying = append(w.flying, inFlight{at, w.seq})
 	} else {
-		w.lostN++
 		w.rrLost++
 	}
 	w.seq++
 }
 
 // choose is the caller's tick.
-func (w *world) choose(ms int64) {
+func (w *world) choose() {
 	seat := Seat{Now: w.rank, Focus: true, Most: 3}
 	for _, l := range w.layers {
 		seat.Layers = append(seat.Layers, Layer{l.rank, int(l.rate)})
@@ -225,18 +215,18 @@ func (w *world) choose(ms int64) {
 		}
 		w.target = ranks[0]
 	}
-	w.next = next
-	for n := w.e.Probe(next, w.now); n > 0; n -= 1200 {
-		size := min(max(n, 100), 1200)
-		w.padding += size
-		w.send(size)
-	}
+	w.probe(next)
 	w.lowestNow = min(w.lowestNow, w.rank)
 	w.estLow = min(w.estLow, w.e.Bitrate())
-	if w.trace && ms%60 == 40 {
-		s := w.e.Stats()
-		w.t.Logf("%6.1f rank %d->%d est %4dk recv %4dk loss %4.1f%% queue %5.0f/%5.0f thr %4.1f slope %6.3f %s next %d stage %d", float64(ms)/1000, w.rank, w.target,
-			s.Estimate/1000, s.Received/1000, s.Loss*100, s.Queue, float64(max(w.link.free-w.now, 0))/1e6, w.e.trend.threshold, w.e.trend.slope, s.State, next/1000, w.e.probe.stage)
+}
+
+// probe sends what the estimator asks for.
+func (w *world) probe(next int) {
+	if w.noProbe || (w.lazy && !w.e.Probing() && (w.now-t0)/milli%250 >= 20) {
+		return
+	}
+	for n := w.e.Probe(next, w.now); n > 0; n -= 1200 {
+		w.send(min(max(n, 100), 1200))
 	}
 }
 
