@@ -1,11 +1,11 @@
 import { createApp } from 'vue'
 import '@/ui/tokens.css'
 import '@/ui/base.css'
-import { i18n, locale } from '@/i18n'
+import { locale } from '@/i18n'
 import { applyTheme } from '@/ui/theme'
 import App from './App.vue'
 import { router } from './router'
 
 applyTheme()
 document.documentElement.lang = locale.value
-createApp(App).use(i18n).use(router).mount('#app')
+createApp(App).use(router).mount('#app')

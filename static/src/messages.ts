@@ -1,7 +1,6 @@
 import { messages } from '@/i18n'
 
 export const t = messages(
-  'app',
   {
     brand: '多多品',
     offline: '没有网络。已经看到的内容还在，联网后会自动继续。',

@@ -1,7 +1,6 @@
 import { messages } from '@/i18n'
 
 export const t = messages(
-  'account',
   {
     signIn: '登录',
     welcome: '登录后可以发言、下单。看直播不用登录。',

@@ -1,7 +1,6 @@
 import { messages } from '@/i18n'
 
 export const t = messages(
-  'desk',
   {
     deskNav: '工作台导航',
     orders: '订单',

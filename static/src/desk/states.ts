@@ -2,7 +2,6 @@
 import { messages } from '@/i18n'
 
 export const t = messages(
-  'states',
   {
     scheduled: '未开播',
     rehearsing: '彩排中',

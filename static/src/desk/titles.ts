@@ -2,7 +2,6 @@
 import { messages } from '@/i18n'
 
 export const t = messages(
-  'deskTitles',
   {
     sessions: '直播场次',
     newSession: '新建场次',

@@ -1,7 +1,6 @@
 import { messages } from '@/i18n'
 
 export const t = messages(
-  'home',
   {
     title: '康巴什好物，直播有你',
     lead: '看得见的主播，查得到的数字。',

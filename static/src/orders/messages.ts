@@ -1,7 +1,6 @@
 import { messages } from '@/i18n'
 
 export const t = messages(
-  'orders',
   {
     orders: '我的订单',
     order: '订单详情',

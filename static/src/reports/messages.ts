@@ -1,7 +1,6 @@
 import { messages } from '@/i18n'
 
 export const t = messages(
-  'reports',
   {
     loading: '正在读取',
     noReports: '还没有报表',

@@ -1,7 +1,6 @@
 import { messages } from '@/i18n'
 
 export const t = messages(
-  'room',
   {
     room: '直播间',
     back: '返回首页',

@@ -1,7 +1,6 @@
 import { messages } from '@/i18n'
 
 export const t = messages(
-  'shop',
   {
     bag: '商品橱窗',
     bagCount: '商品橱窗，共 {n} 件',

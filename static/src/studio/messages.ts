@@ -1,7 +1,6 @@
 import { messages } from '@/i18n'
 
 export const t = messages(
-  'studio',
   {
     loading: '正在读取',
     mySessions: '我的直播',

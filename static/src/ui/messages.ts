@@ -1,7 +1,6 @@
 import { messages } from '@/i18n'
 
 export const t = messages(
-  'ui',
   {
     back: '返回',
     cancel: '取消',

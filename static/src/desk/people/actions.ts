@@ -67,7 +67,7 @@ const en: Record<keyof typeof zh, string> = {
   stock_resume: 'Resumed the sale',
 }
 
-const t = messages('actions', zh, en)
+const t = messages(zh, en)
 
 export function actionName(action: string): string {
   const key = action.replace('.', '_')
