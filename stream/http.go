@@ -129,6 +129,11 @@ func (s *Service) postWHEP(c echo.Context) error {
 			return err
 		}
 	}
+	if s.cfg.Redirect != nil && except == "" && !isPull(ctx) {
+		if to, ok := s.cfg.Redirect(ctx, id, actor, c.Request()); ok {
+			return c.Redirect(http.StatusTemporaryRedirect, to)
+		}
+	}
 	return s.answer(c, func(body []byte) (*Answer, error) {
 		a, err := s.Play(ctx, id, actor, except, body)
 		if err == nil {

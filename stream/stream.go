@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -63,6 +64,10 @@ type Config struct {
 	// Roster gives a session's anchors in their order, so that a viewer of a room in which nobody is on air yet gets
 	// tracks that already carry the anchors' names. Optional.
 	Roster func(ctx context.Context, sessionID int64) ([]string, error)
+	// Redirect may send a viewer who may watch to the same endpoint on an edge; pulling edges are not asked about. Optional.
+	Redirect func(ctx context.Context, sessionID int64, a web.Actor, r *http.Request) (url string, ok bool)
+	// Edge makes an unguessable resource id the only right to it: an edge knows no accounts after the first request.
+	Edge bool
 
 	// Muted gives the anchors of a session whose sound goes to nobody; asked when one connects. Optional.
 	Muted func(ctx context.Context, sessionID int64) ([]string, error)
@@ -360,7 +365,7 @@ func (s *Service) find(d direction, session int64, id string, a web.Actor) (*pee
 	s.mu.Lock()
 	p, ok := s.peers[id]
 	s.mu.Unlock()
-	if !ok || p.direction != d || p.session != session || (p.owner != 0 && p.owner != a.AccountID) {
+	if !ok || p.direction != d || p.session != session || (p.owner != 0 && p.owner != a.AccountID && !s.cfg.Edge) {
 		return nil, fault.Missing("resource")
 	}
 	return p, nil
