@@ -117,7 +117,9 @@ func TestPullEndsWithTheSession(t *testing.T) {
 func TestViewersAreSentOnButNotPulls(t *testing.T) {
 	there := "http://edge.example/api/v1/sessions/1/whep?token=x"
 	sh := open(t, func(c *Config) {
-		c.Redirect = func(_ context.Context, _ int64, a web.Actor, _ *http.Request) (string, bool) { return there, a.Role == "" }
+		c.Redirect = func(_ context.Context, _ int64, a web.Actor, _ *http.Request) (string, bool) {
+			return there, a.Role == ""
+		}
 	})
 	for who, want := range map[string]int{"": 307, "desk": 415} {
 		r := sh.doStay("POST", "/api/v1/sessions/1/whep", who)

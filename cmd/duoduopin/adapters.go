@@ -102,6 +102,7 @@ func (m picture) OnAir(sessionID int64) []string {
 func (m picture) CloseSession(sessionID int64) {
 	if m.stream != nil {
 		m.stream.CloseSession(sessionID)
+		m.edges.Over(sessionID)
 	}
 }
 

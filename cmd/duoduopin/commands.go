@@ -25,6 +25,9 @@ func (c *ServeCmd) Run(env *environment, s *Settings) error {
 	if err := s.check(); err != nil {
 		return err
 	}
+	if s.EdgeOf != "" {
+		return serveEdge(env, s)
+	}
 	unlock, err := lockData(s.DataDir)
 	if err != nil {
 		return err

@@ -44,6 +44,11 @@ type Settings struct {
 	DemoPass    string   `name:"demo-password" env:"DUODUOPIN_DEMO_PASSWORD" help:"Password of every demo account; random and printed once unless set."`
 	Limits      string   `name:"limits" env:"DUODUOPIN_LIMITS" default:"on" enum:"on,off" help:"off lifts the rate limits per person and address, for load tests on loopback only."`
 	Proxies     []string `name:"trusted-proxies" env:"DUODUOPIN_TRUSTED_PROXIES" sep:"," help:"Networks (CIDR) of reverse proxies whose X-Forwarded-For and -Proto are believed, with commas; on a loopback HTTP address, loopback is too."`
+	EdgeSecret  string   `name:"edge-secret" env:"DUODUOPIN_EDGE_SECRET" help:"Secret shared by an origin and its edges, 16 characters or more; without it the origin takes no edges."`
+	EdgeAfter   int      `name:"edge-after" env:"DUODUOPIN_EDGE_AFTER" default:"0" help:"Origin: viewers it serves itself before it sends more to its edges; 0 sends all while an edge has room."`
+	EdgeOf      string   `name:"edge-of" env:"DUODUOPIN_EDGE_OF" help:"Be an edge of the origin at this address: no database, no accounts, viewers' picture only."`
+	EdgeURL     string   `name:"edge-url" env:"DUODUOPIN_EDGE_URL" help:"Edge: address under which viewers reach it, such as https://edge1.example.org; needed unless it listens on loopback."`
+	EdgeCap     int      `name:"edge-capacity" env:"DUODUOPIN_EDGE_CAPACITY" default:"2000" help:"Edge: viewers it is meant for; see docs/scaling.md."`
 	MetricsTok  string   `name:"metrics-token" env:"DUODUOPIN_METRICS_TOKEN" help:"Bearer token that may read /metrics from anywhere; without it, loopback only."`
 }
 
@@ -82,8 +87,30 @@ func (s *Settings) check() error {
 			return fmt.Errorf("DUODUOPIN_TRUSTED_PROXIES: %q is not a network such as 172.16.0.0/12", p)
 		}
 	}
+	if err := s.checkEdge(); err != nil {
+		return err
+	}
 	if !s.limited() && !loopback(s.HTTPAddr) {
 		return fmt.Errorf("DUODUOPIN_LIMITS=off is for load tests and needs an HTTP address on loopback, not %s", s.HTTPAddr)
+	}
+	return nil
+}
+
+// checkEdge looks at what belongs to edges.
+func (s *Settings) checkEdge() error {
+	switch {
+	case s.EdgeSecret != "" && len(s.EdgeSecret) < 16:
+		return errors.New("DUODUOPIN_EDGE_SECRET is too short: 16 characters or more, such as `openssl rand -hex 16` prints")
+	case s.EdgeAfter < 0:
+		return errors.New("DUODUOPIN_EDGE_AFTER is a number of viewers")
+	case s.EdgeOf == "":
+		return nil
+	case s.EdgeSecret == "":
+		return errors.New("an edge needs the origin's DUODUOPIN_EDGE_SECRET")
+	case s.EdgeCap < 1:
+		return errors.New("DUODUOPIN_EDGE_CAPACITY is a number of viewers, 1 or more")
+	case s.EdgeURL == "" && s.Domain == "" && !loopback(s.HTTPAddr):
+		return errors.New("an edge needs DUODUOPIN_EDGE_URL: the address under which viewers reach it")
 	}
 	return nil
 }

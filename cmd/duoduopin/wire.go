@@ -25,6 +25,7 @@ import (
 	"github.com/duoduopin/duoduopin/orders"
 	"github.com/duoduopin/duoduopin/reports"
 	"github.com/duoduopin/duoduopin/stream"
+	"github.com/duoduopin/duoduopin/stream/edge"
 )
 
 // shop is the whole, built in order. This file is the only place that knows everybody; what one noun needs of another is
@@ -41,6 +42,7 @@ type shop struct {
 	chat     *chat.Service
 	stream   *stream.Service // nil in the demo loader, which broadcasts nothing
 	reports  *reports.Service
+	edges    *edge.Registry // nil in the demo loader
 	stopping atomic.Bool
 	silent   bool // rooms hear nothing: the demo loader, commands
 }
@@ -69,14 +71,20 @@ func open(ctx context.Context, s *Settings, d *db.DB, c clock.Clock) (*shop, err
 	if err != nil {
 		return nil, err
 	}
+	if sh.edges, err = newEdges(s, sh, c); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
 	sh.stream, err = stream.New(stream.Config{
 		MediaAddr: s.MediaAddr, PublicIPs: s.PublicIPs, Clock: c, Limits: s.limited(), Registerer: reg, Roster: sh.roster, Muted: sh.live.Muted,
+		Redirect: sh.redirect,
 	}, sh.live, onAir{sh})
 	if err != nil {
 		sh.bus.Close()
 		return nil, err
 	}
 	sh.echo, sh.api = newEcho(s, sh.accounts, reg)
+	sh.echo.Use(edgesInPolicy(sh.edges), sh.edges.Pulls(stream.WithPull))
 	sh.routes(s, reg)
 	if !s.limited() {
 		slog.Warn("limits per person and address are off: for load tests only")
@@ -117,6 +125,7 @@ func (s *shop) expel(accountID int64) {
 	s.chat.Expel(accountID)
 	if s.stream != nil {
 		s.stream.Expel(accountID)
+		s.edges.Expel(accountID)
 	}
 }
 

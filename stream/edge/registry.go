@@ -29,7 +29,7 @@ type Origin struct {
 	Clock  clock.Clock
 	// After is how many viewers the origin serves itself before it sends more to edges; 0 sends all.
 	After   int
-	Viewers func() int // whom the origin serves now
+	Viewers func() int // whom the origin serves now; needed with After
 }
 
 // Registry is the origin's list of edges.
@@ -129,7 +129,7 @@ func (g *Registry) notify(n notice) {
 // Send gives the address at an edge for a viewer's WHEP request, with a play token; false if the origin has to serve:
 // there is no edge with room, the origin itself still has some (After), or the viewer is the crew, asks for the talkback
 // or could not reach an edge (?direct=1).
-func (g *Registry) Send(session int64, a web.Actor, anchors []string, r *http.Request) (string, bool) {
+func (g *Registry) Send(session int64, a web.Actor, anchors func() []string, r *http.Request) (string, bool) {
 	q := r.URL.Query()
 	if g.Secret == "" || a.Is(web.Operator, web.Assistant, web.Anchor) || q.Has("talkback") || q.Has("direct") {
 		return "", false
@@ -142,7 +142,7 @@ func (g *Registry) Send(session int64, a web.Actor, anchors []string, r *http.Re
 		return "", false
 	}
 	token, err := Sign(g.Key, Claims{
-		Session: session, Viewer: a.Viewer, Role: "viewer", Node: e.Node, Expires: g.Clock.Now().Add(TokenLife).UnixMilli(), Anchors: anchors,
+		Session: session, Viewer: a.Viewer, Role: "viewer", Node: e.Node, Expires: g.Clock.Now().Add(TokenLife).UnixMilli(), Anchors: anchors(),
 	})
 	if err != nil || len(token) > maxToken {
 		return "", false
@@ -226,7 +226,7 @@ func (g *Registry) List() []View {
 	return all
 }
 
-// Viewers of a session at all live edges.
+// ViewersOf counts a session's viewers at all live edges.
 func (g *Registry) ViewersOf(session int64) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
