@@ -26,6 +26,7 @@ type testOptions struct {
 	database string // URL; a new SQLite file unless set
 	dir      string // data folder; a temporary one unless set
 	limits   bool
+	secret   string // of its edges
 }
 
 // testShop is the whole server on a loopback port, spoken to from outside only.
@@ -41,7 +42,7 @@ func newTestShop(t testing.TB, o testOptions) *testShop {
 	if o.dir == "" {
 		o.dir = t.TempDir()
 	}
-	s := &Settings{HTTPAddr: "127.0.0.1:0", MediaAddr: "127.0.0.1:0", DatabaseURL: o.database, DataDir: o.dir, Limits: "off", PublicIPs: []string{"127.0.0.1"}}
+	s := &Settings{HTTPAddr: "127.0.0.1:0", MediaAddr: "127.0.0.1:0", DatabaseURL: o.database, DataDir: o.dir, Limits: "off", PublicIPs: []string{"127.0.0.1"}, EdgeSecret: o.secret}
 	if o.limits {
 		s.Limits = "on"
 	}
