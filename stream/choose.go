@@ -87,6 +87,12 @@ func (v *viewer) point(k *sink, l *layer, now int64) {
 
 // allocate shares the line among the seats (pace.Allocate says by which rules).
 func (v *viewer) allocate(onAir []string, on map[string]*publisher, speaker string, now int64) {
+	if v.whole {
+		for _, t := range v.seats {
+			t.rank = topRank
+		}
+		return
+	}
 	focus := v.choice.Focus
 	if !slices.Contains(onAir, focus) {
 		focus = speaker

@@ -34,7 +34,7 @@ var (
 // Routes adds WHIP, WHEP and the figures of a session's media.
 func (s *Service) Routes(api *web.API) {
 	s.protocol(api, "whip", publishing, web.Publishing(), s.postWHIP)
-	s.protocol(api, "whep", playing, web.Public(), s.postWHEP)
+	s.EdgeRoutes(api)
 	web.Handle(api, web.Op{
 		ID: "session-media", Method: http.MethodGet, Path: "/api/v1/sessions/{id}/media", Tag: "media",
 		Summary: "Who is on air, how well, and how many watch", Access: web.Only(web.Operator, web.Assistant, web.Anchor),
@@ -44,9 +44,6 @@ func (s *Service) Routes(api *web.API) {
 		Summary: "Everybody who watches and how well, worst first", Access: crew}, s.getViewers)
 	web.Handle(api, web.Op{ID: "session-media-viewer", Method: http.MethodGet, Path: "/api/v1/sessions/{id}/media/viewers/{viewer}", Tag: "media",
 		Summary: "One viewer's path: why is it bad?", Access: crew}, s.getViewer)
-	web.Handle(api, web.Op{ID: "whep-picture", Method: http.MethodPut, Path: "/api/v1/sessions/{id}/whep/{resource}/picture", Tag: "media",
-		Summary: "Choose quality, stop or go on with the picture, name the anchor shown large", Access: web.Public()}, s.putPicture)
-	api.Raw(http.MethodOptions, "/api/v1/sessions/:id/whep/:resource/picture", web.Public(), cors(options("OPTIONS, PUT")))
 }
 
 // protocol adds an endpoint and its resources with every method that RFC 9725 speaks of: GET and HEAD have nothing to

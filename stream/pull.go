@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -55,9 +56,12 @@ func (s *Service) Load() Load {
 	return l
 }
 
-// EdgeRoutes adds what an edge serves: WHEP, and nothing else.
+// EdgeRoutes adds what viewers need, and all that an edge serves: WHEP and its pictures.
 func (s *Service) EdgeRoutes(api *web.API) {
 	s.protocol(api, "whep", playing, web.Public(), s.postWHEP)
+	web.Handle(api, web.Op{ID: "whep-picture", Method: http.MethodPut, Path: "/api/v1/sessions/{id}/whep/{resource}/picture", Tag: "media",
+		Summary: "Choose quality, stop or go on with the picture, name the anchor shown large", Access: web.Public()}, s.putPicture)
+	api.Raw(http.MethodOptions, "/api/v1/sessions/:id/whep/:resource/picture", web.Public(), cors(options("OPTIONS, PUT")))
 }
 
 // pull is one connection to an origin that brings all anchors of a session, each of whom becomes a publisher of the room

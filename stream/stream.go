@@ -406,5 +406,7 @@ func (s *Service) Play(ctx context.Context, session int64, a web.Actor, except s
 		}
 	}
 	r := s.enter(session)
-	return s.connect(ctx, o, playing, r, a, newViewer(r, o, roster, except))
+	v := newViewer(r, o, roster, except)
+	v.whole = isPull(ctx)
+	return s.connect(ctx, o, playing, r, a, v)
 }

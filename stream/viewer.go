@@ -27,6 +27,7 @@ type viewer struct {
 	name    string // public, short: in figures, never a right to anything
 	shard   int    // its fan-out worker
 	except  string // the anchor who watches the others (talkback), not himself
+	whole   bool   // an edge that pulls the room: the best of every anchor, its line has to carry it
 	traffic *traffic
 
 	mu       sync.Mutex

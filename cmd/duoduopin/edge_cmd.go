@@ -126,9 +126,10 @@ func (nobody) ByToken(context.Context, string) (web.Actor, error) { return web.A
 // Visitor gives no cookie.
 func (nobody) Visitor(string) (id, fresh string) { return "", "" }
 
-// PublisherUp and PublisherDown are the origin's to tell.
+// PublisherUp, PublisherDown and Layout are the origin's to tell.
 func (nobody) PublisherUp(int64, string)   {}
 func (nobody) PublisherDown(int64, string) {}
+func (nobody) Layout(int64, stream.Layout) {}
 
 // edgeMedia gives the node the media in its own plain values.
 type edgeMedia struct{ *stream.Service }

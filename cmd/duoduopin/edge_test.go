@@ -104,6 +104,7 @@ type player struct {
 	base    string
 	pc      *webrtc.PeerConnection
 	at      string // host that serves it
+	path    string // of its resource there
 	packets atomic.Int64
 	lost    *atomic.Bool // of this connection
 }
@@ -166,7 +167,7 @@ func (p *player) connect() {
 	if res.StatusCode != http.StatusCreated {
 		p.t.Fatalf("POST whep: %s %s", res.Status, answer.String())
 	}
-	p.at = res.Request.URL.Host
+	p.at, p.path = res.Request.URL.Host, res.Header.Get("Location")
 	must(p.t, pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer.String()}))
 }
 
@@ -220,6 +221,13 @@ func TestEdges(t *testing.T) {
 		e := edgeOf(day.operator, one.node)
 		return e.num("viewers") == 3 && len(e.list("rooms")) == 1 && e.num("bitrate_out") > 0 && e.num("load") < 0.1
 	})
+
+	// Who knows the resource changes and ends it, at the edge and without a token.
+	there := &client{t: t, url: "http://" + players[0].at}
+	if got := there.call("PUT", players[0].path+"/picture", object{"quality": "smooth"}, 200); got.str("quality") != "smooth" {
+		t.Errorf("picture: %v", got)
+	}
+	there.call("PUT", players[0].path+"x/picture", object{"quality": "smooth"}, 404)
 
 	// A killed edge: the line is lost, the origin sends its viewers to the other.
 	one.end(syscall.SIGKILL)
