@@ -39,6 +39,7 @@ func (s *Service) Routes(api *web.API) {
 		ID: "session-media", Method: http.MethodGet, Path: "/api/v1/sessions/{id}/media", Tag: "media",
 		Summary: "Who is on air, how well, and how many watch", Access: web.Only(web.Operator, web.Assistant, web.Anchor),
 	}, s.getMedia)
+	s.checkRoutes(api)
 	crew := web.Only(web.Operator, web.Assistant)
 	web.Handle(api, web.Op{ID: "session-media-viewers", Method: http.MethodGet, Path: "/api/v1/sessions/{id}/media/viewers", Tag: "media",
 		Summary: "Everybody who watches and how well, worst first", Access: crew}, s.getViewers)

@@ -45,6 +45,7 @@ type layer struct {
 	packets, bytes, plis, frames atomic.Uint64
 	first, lastAt, keyAt         atomic.Int64 // Unix ns of the first and latest packet and of the latest key frame
 	firstExt                     atomic.Uint64
+	jitter                       atomic.Int64  // ns, RFC 3550 section 6.4.1
 	size                         atomic.Uint64 // width << 32 | height, as the last key frame said
 	rate                         meter
 	frameRate                    meter
@@ -107,6 +108,7 @@ func (l *layer) note(s *slot, now int64) {
 		l.first.Store(now)
 		l.firstExt.Store(s.ext)
 	}
+	l.tremble(s.ts, now)
 	l.lastAt.Store(now)
 	l.clock.arrived(s.ts, now)
 	if s.ts != l.frameTS || !l.anyFrame {
@@ -120,6 +122,17 @@ func (l *layer) note(s *slot, now int64) {
 			l.size.Store(uint64(w)<<32 | uint64(h)) //nolint:gosec // 16 bits each
 		}
 	}
+}
+
+// tremble follows the jitter of arrivals, frame by frame.
+func (l *layer) tremble(ts uint32, now int64) {
+	last := l.lastAt.Load()
+	if last == 0 || !l.anyFrame || ts == l.frameTS {
+		return
+	}
+	d := now - last - int64(int32(ts-l.frameTS))*1e6/max(1, l.clock.rate)*1e3 //nolint:gosec // the sign is the point
+	j := l.jitter.Load()
+	l.jitter.Store(j + (max(d, -d)-j)/16)
 }
 
 // add gives k every packet from now on.

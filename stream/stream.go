@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -99,10 +100,11 @@ type Service struct {
 	layouts map[int64]Layout // of which the observer has to hear
 	closed  bool
 
-	names atomic.Uint64      // viewers so far
-	told  map[int64][]string // on air, as the observer knows; only the notifier's
-	wake  chan struct{}
-	tasks tasks // every goroutine of ours
+	names  atomic.Uint64      // viewers so far
+	checks atomic.Int64       // device checks so far
+	told   map[int64][]string // on air, as the observer knows; only the notifier's
+	wake   chan struct{}
+	tasks  tasks // every goroutine of ours
 }
 
 // New opens the media ports. Run must be called for housekeeping, Close to end.
@@ -216,6 +218,9 @@ func (s *Service) tell(id int64) {
 }
 
 func (s *Service) markDirty(id int64) {
+	if id < 0 {
+		return // a check
+	}
 	s.mu.Lock()
 	s.dirty[id] = true
 	s.mu.Unlock()
@@ -224,6 +229,9 @@ func (s *Service) markDirty(id int64) {
 
 // markLayout leaves a room's newest layout for the notifier.
 func (s *Service) markLayout(id int64, l Layout) {
+	if id < 0 {
+		return
+	}
 	s.mu.Lock()
 	s.layouts[id] = l
 	s.mu.Unlock()
@@ -262,6 +270,14 @@ func (s *Service) OnAir(id int64) []string {
 		return r.onAir()
 	}
 	return nil
+}
+
+// Sessions gives the sessions in which somebody is connected.
+func (s *Service) Sessions() []int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := slices.Collect(maps.Keys(s.rooms))
+	return slices.DeleteFunc(all, func(id int64) bool { return id < 0 }) // checks
 }
 
 // CloseSession ends every connection of a session: it is over.
@@ -343,6 +359,10 @@ func (s *Service) exit(r *room) {
 	defer s.mu.Unlock()
 	if r.members--; r.members == 0 {
 		delete(s.rooms, r.id)
+		if r.id > 0 { // nobody is on air, and no tick will tell it any more
+			s.layouts[r.id] = Layout{Anchors: []LayoutAnchor{}}
+			s.stir()
+		}
 	}
 }
 

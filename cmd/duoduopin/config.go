@@ -41,6 +41,7 @@ type Settings struct {
 	DatabaseURL string   `name:"database-url" env:"DUODUOPIN_DATABASE_URL" default:"sqlite:data/duoduopin.db" help:"sqlite:PATH or postgres://..."`
 	NATSURL     string   `name:"nats-url" env:"DUODUOPIN_NATS_URL" help:"External NATS; in process unless set."`
 	DataDir     string   `name:"data-dir" env:"DUODUOPIN_DATA_DIR" default:"data" help:"Folder for the database, pictures, recordings and the room log."`
+	Recordings  string   `name:"recordings" env:"DUODUOPIN_RECORDINGS" help:"Where finished recordings go: empty for the data folder, s3://KEY:SECRET@HOST/BUCKET[/PREFIX][?region=R][&plain=1], or off for none."`
 	DemoPass    string   `name:"demo-password" env:"DUODUOPIN_DEMO_PASSWORD" help:"Password of every demo account; random and printed once unless set."`
 	Limits      string   `name:"limits" env:"DUODUOPIN_LIMITS" default:"on" enum:"on,off" help:"off lifts the rate limits per person and address, for load tests on loopback only."`
 	Proxies     []string `name:"trusted-proxies" env:"DUODUOPIN_TRUSTED_PROXIES" sep:"," help:"Networks (CIDR) of reverse proxies whose X-Forwarded-For and -Proto are believed, with commas; on a loopback HTTP address, loopback is too."`
@@ -76,6 +77,9 @@ func (s *Settings) check() error {
 	}
 	if ways > 1 {
 		return errors.New("choose one way to HTTPS: certificate files, DUODUOPIN_DOMAIN or DUODUOPIN_TLS_LOCAL")
+	}
+	if err := s.checkRecordings(); err != nil {
+		return err
 	}
 	for _, ip := range s.PublicIPs {
 		if net.ParseIP(strings.TrimSpace(ip)) == nil {

@@ -26,6 +26,8 @@ import (
 	"github.com/duoduopin/duoduopin/reports"
 	"github.com/duoduopin/duoduopin/stream"
 	"github.com/duoduopin/duoduopin/stream/edge"
+	"github.com/duoduopin/duoduopin/stream/hls"
+	"github.com/duoduopin/duoduopin/stream/record"
 )
 
 // shop is the whole, built in order. This file is the only place that knows everybody; what one noun needs of another is
@@ -41,6 +43,8 @@ type shop struct {
 	orders   *orders.Service
 	chat     *chat.Service
 	stream   *stream.Service // nil in the demo loader, which broadcasts nothing
+	hls      *hls.Service
+	recorder *record.Service // nil: switched off
 	reports  *reports.Service
 	edges    *edge.Registry // nil in the demo loader
 	stopping atomic.Bool
@@ -54,7 +58,7 @@ type part struct {
 }
 
 func (s *shop) parts() []part {
-	return []part{{"orders", s.orders.Run}, {"chat", s.chat.Run}, {"live", s.live.Run}, {"stream", s.stream.Run}, {"stock watch", s.watchRules}}
+	return []part{{"orders", s.orders.Run}, {"chat", s.chat.Run}, {"live", s.live.Run}, {"stream", s.stream.Run}, {"hls", s.hls.Run}, {"recordings", s.recordLive}, {"stock watch", s.watchRules}}
 }
 
 // migrations is the whole schema, every noun's steps.
@@ -80,6 +84,12 @@ func open(ctx context.Context, s *Settings, d *db.DB, c clock.Clock) (*shop, err
 		Redirect: sh.redirect,
 	}, sh.live, onAir{sh})
 	if err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	sh.hls = hls.New(hls.Config{Source: sh.stream, Gate: sh.live, Clock: c, Registerer: reg})
+	if sh.recorder, err = newRecorder(s, sh, c, reg); err != nil {
+		sh.stream.Close()
 		sh.bus.Close()
 		return nil, err
 	}
