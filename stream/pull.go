@@ -59,8 +59,10 @@ func (s *Service) Load() Load {
 // EdgeRoutes adds what viewers need, and all that an edge serves: WHEP and its pictures.
 func (s *Service) EdgeRoutes(api *web.API) {
 	s.protocol(api, "whep", playing, web.Public(), s.postWHEP)
-	web.Handle(api, web.Op{ID: "whep-picture", Method: http.MethodPut, Path: "/api/v1/sessions/{id}/whep/{resource}/picture", Tag: "media",
-		Summary: "Choose quality, stop or go on with the picture, name the anchor shown large", Access: web.Public()}, s.putPicture)
+	web.Handle(api, web.Op{
+		ID: "whep-picture", Method: http.MethodPut, Path: "/api/v1/sessions/{id}/whep/{resource}/picture", Tag: "media",
+		Summary: "Choose quality, stop or go on with the picture, name the anchor shown large", Access: web.Public(),
+	}, s.putPicture)
 	api.Raw(http.MethodOptions, "/api/v1/sessions/:id/whep/:resource/picture", web.Public(), cors(options("OPTIONS, PUT")))
 }
 

@@ -300,7 +300,7 @@ func (n *Node) MayWatch(ctx context.Context, session int64, _ web.Actor) error {
 	if n.stopped || n.context == nil {
 		return ErrGoing.RetryAfter(time.Second)
 	}
-	n.want(session, claims.Anchors)
+	n.want(session, claims.Anchors) //nolint:contextcheck // the pull outlives the request that asked for it
 	return nil
 }
 
