@@ -31,7 +31,6 @@ var start = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
 // cinema is a Service behind HTTP with a film to show. Session 1 is open to all until private is set.
 type cinema struct {
-	t       *testing.T
 	s       *Service
 	tape    *tape.Source
 	clock   *clock.Manual
