@@ -87,7 +87,7 @@ func videoCodec(u *units.Unit) mp4.Codec {
 		return checked(&mp4.CodecH264{SPS: u.SPS, PPS: u.PPS})
 	case "vp9":
 		var h vp9.Header
-		if h.Unmarshal(u.Parts[0]) != nil || h.NonKeyFrame {
+		if h.Unmarshal(u.Parts[0]) != nil || h.NonKeyFrame || h.ColorConfig == nil || h.FrameSize == nil {
 			return nil
 		}
 		return checked(&mp4.CodecVP9{

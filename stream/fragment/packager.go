@@ -46,7 +46,10 @@ const (
 type Packager struct {
 	policy Policy
 	sink   Sink
-	held   []*units.Unit // until the format is known
+
+	held                   []*units.Unit // until the format is known
+	firstVideo, firstSound *units.Unit   // of them, what a format can begin with
+	codec                  mp4.Codec     // of firstVideo
 
 	on       bool
 	format   Format
@@ -80,14 +83,14 @@ func (p *Packager) Add(u *units.Unit) {
 		p.put(u)
 		return
 	}
-	p.held = append(p.held, u)
+	p.hold(u)
 	p.choose()
 }
 
 // Flush cuts what is there and forgets the format: the publisher is gone, or the recording stops.
 func (p *Packager) Flush() {
 	if !p.on {
-		p.held = nil
+		p.forget()
 		return
 	}
 	lead := p.lead()
@@ -95,7 +98,8 @@ func (p *Packager) Flush() {
 		lead.close(lead.at + max(lead.last, lead.scale/50))
 	}
 	p.cut()
-	p.on, p.held = false, nil
+	p.on = false
+	p.forget()
 }
 
 // outlived reports whether u can't go on in the present format.
@@ -120,34 +124,49 @@ func (p *Packager) outlived(u *units.Unit) bool {
 	return p.sound.time(p.sound.at)-p.video.time(p.video.at) > aside
 }
 
-// choose fixes the format as soon as both tracks are there, or one alone for long enough.
-func (p *Packager) choose() {
-	first, video, sound := p.held[0], (*units.Unit)(nil), (*units.Unit)(nil)
-	var codec mp4.Codec
-	for _, u := range p.held {
-		if u.Video && u.Key && codec == nil {
-			if codec = videoCodec(u); codec != nil {
-				video = u
-			}
-		}
-		if !u.Video && sound == nil {
-			sound = u
-		}
+// hold keeps u until a format is chosen, and notes what it says of one.
+func (p *Packager) hold(u *units.Unit) {
+	if len(p.held) >= maxHeld {
+		p.forget() // nothing playable among so many
 	}
-	waited := p.held[len(p.held)-1].At.Sub(first.At)
+	p.held = append(p.held, u)
 	switch {
-	case video != nil && (sound != nil || waited >= gather):
-	case video == nil && sound != nil && waited >= aside:
-	default:
-		if len(p.held) > maxHeld {
-			p.held = p.held[len(p.held)/2:]
+	case !u.Video && p.firstSound == nil:
+		p.firstSound = u
+	case u.Video && u.Key && p.firstVideo == nil:
+		if p.codec = videoCodec(u); p.codec != nil {
+			p.firstVideo = u
 		}
-		return
 	}
-	p.begin(video, sound, codec)
 }
 
-func (p *Packager) begin(video, sound *units.Unit, codec mp4.Codec) {
+func (p *Packager) forget() { p.held, p.firstVideo, p.firstSound, p.codec = nil, nil, nil, nil }
+
+// choose fixes the format as soon as both tracks are there, or one alone for long enough.
+func (p *Packager) choose() {
+	waited := p.held[len(p.held)-1].At.Sub(p.held[0].At)
+	switch {
+	case p.firstVideo != nil && (p.firstSound != nil || waited >= gather):
+	case p.firstVideo == nil && p.firstSound != nil && waited >= aside:
+	default:
+		return
+	}
+	held, video, sound, codec := p.held, p.firstVideo, p.firstSound, p.codec
+	p.forget()
+	lead := p.begin(video, sound, codec)
+	if lead == nil {
+		return
+	}
+	started := false
+	for _, u := range held {
+		if started = started || u == lead; started || !u.Video {
+			p.put(u)
+		}
+	}
+}
+
+// begin starts a format and gives the unit that it begins with; nil if there is no way to write it.
+func (p *Packager) begin(video, sound *units.Unit, codec mp4.Codec) *units.Unit {
 	f := Format{Video: codec}
 	if sound != nil {
 		f.Audio = &mp4.CodecOpus{ChannelCount: 2}
@@ -155,8 +174,7 @@ func (p *Packager) begin(video, sound *units.Unit, codec mp4.Codec) {
 	head, err := f.Init()
 	if err != nil {
 		p.fail(err)
-		p.held = nil
-		return
+		return nil
 	}
 	p.on, p.format, p.video, p.sound = true, f, nil, nil
 	lead := video
@@ -171,13 +189,7 @@ func (p *Packager) begin(video, sound *units.Unit, codec mp4.Codec) {
 	p.origin, p.run = lead.At, lead.Run
 	p.sequence, p.segStart, p.fresh, p.keyNext = 0, 0, true, true
 	p.sink.Begin(f, head, p.origin)
-	held, started := p.held, false
-	p.held = nil
-	for _, u := range held {
-		if started = started || u == lead; started || !u.Video {
-			p.put(u)
-		}
-	}
+	return lead
 }
 
 func (p *Packager) lead() *lane {

@@ -3,6 +3,7 @@ package hls
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -85,8 +86,9 @@ func newChannel(s *Service, k key) *channel {
 	c := &channel{
 		s: s, key: k, prefix: strings.ToLower(rand.Text()[:10]), queue: units.NewQueue(), ctx: ctx, cancel: cancel, done: make(chan struct{}),
 		files: map[string]*content{}, changed: make(chan struct{}), asked: now, media: now, present: map[string]time.Time{},
-		// Segments take a second at least, so numbers that begin at the time never go back when a channel is made anew.
-		seq: uint64(now.Unix()), lost: uint64(now.Unix()), //nolint:gosec // after 1970
+		// Segments take a second at least, so numbers that begin at the time never go back when a channel is made anew. The
+		// count of discontinuities does not either, but must stay small: hls.js has arrays as long as it.
+		seq: uint64(now.Unix()), lost: s.breaks.Load(), //nolint:gosec // after 1970
 	}
 	c.packager = fragment.NewPackager(fragment.Policy{Part: partTime, Segment: time.Second, Max: target}, c)
 	return c
@@ -146,6 +148,7 @@ func (c *channel) Begin(f fragment.Format, head []byte, _ time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inits++
+	c.s.breaks.Add(1)
 	c.init, c.format = fmt.Sprintf("%s-init%d.mp4", c.prefix, c.inits), f
 	c.files[c.init] = &content{[][]byte{head}, len(head)}
 	c.cut = len(c.segments) > 0
@@ -234,6 +237,9 @@ func (c *channel) await(ctx context.Context, atMost time.Duration, ready func() 
 		select {
 		case <-changed:
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return ctx.Err() // the client has gone
+			}
 			return ErrStarting.RetryAfter(time.Second).Because(ctx.Err())
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -66,7 +67,8 @@ type Service struct {
 	public   map[int64]verdict
 	closed   bool
 
-	tasks sync.WaitGroup
+	breaks atomic.Uint64 // formats begun in all channels so far
+	tasks  sync.WaitGroup
 }
 
 type key struct {

@@ -153,7 +153,7 @@ func (x *file) discard() {
 	defer x.s.setOpen(x.path, false)
 	for _, w := range []writer{x.mp4, x.index} {
 		if w != nil {
-			w.Close()
+			_ = w.Close()
 		}
 	}
 	removeFiles(x.path)
@@ -182,8 +182,8 @@ func syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
+	err = errors.Join(d.Sync(), d.Close())
+	if err != nil {
 		return fmt.Errorf("sync %s: %w", dir, err)
 	}
 	return nil

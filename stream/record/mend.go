@@ -37,7 +37,7 @@ func scan(path string) (whole, error) {
 	if err != nil {
 		return whole{}, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	st, err := f.Stat()
 	if err != nil {
 		return whole{}, err
@@ -150,7 +150,7 @@ func (s *Service) mend() {
 		}
 		if err != nil {
 			s.unmended.Store(true)
-			slog.Error("recordings could not be mended; tried again later", "session", id, "error", err)
+			s.complain("recordings could not be mended; tried again later", id, err)
 		}
 	}
 }
@@ -185,7 +185,7 @@ func mendIndex(path string, w whole) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	keep := int64(0)
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		var p Point

@@ -65,6 +65,7 @@ type Service struct {
 	closed bool
 
 	unmended atomic.Bool // a recording could not be finished
+	trouble  atomic.Bool // mending or storing failed the last time, and that has been told
 	tasks    sync.WaitGroup
 }
 
@@ -98,6 +99,8 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		if s.cfg.Store != nil {
 			s.upload(ctx)
+		} else if !s.unmended.Load() {
+			s.trouble.Store(false)
 		}
 		select {
 		case <-ctx.Done():

@@ -70,7 +70,7 @@ func (s *S3) Get(ctx context.Context, session int64, name string) (Content, int6
 	}
 	st, err := o.Stat()
 	if err != nil {
-		o.Close()
+		_ = o.Close()
 		if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
 			return nil, 0, time.Time{}, ErrMissing
 		}
@@ -109,7 +109,7 @@ func (s *S3) about(ctx context.Context, key string) (About, error) {
 	if err != nil {
 		return About{}, fmt.Errorf("s3: get: %w", err)
 	}
-	defer o.Close()
+	defer func() { _ = o.Close() }()
 	b, err := io.ReadAll(io.LimitReader(o, 64<<10))
 	if err != nil {
 		return About{}, fmt.Errorf("s3: get: %w", err)

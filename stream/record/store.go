@@ -53,7 +53,7 @@ func (l local) Get(session int64, name string) (Content, int64, time.Time, error
 	}
 	st, err := f.Stat()
 	if err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, 0, time.Time{}, fmt.Errorf("recording: %w", err)
 	}
 	return f, st.Size(), st.ModTime(), nil

@@ -11,25 +11,41 @@ import (
 func (s *Service) upload(ctx context.Context) {
 	sessions, err := s.local.sessions()
 	if err != nil {
-		slog.Warn("recordings can't be listed", "error", err)
+		s.complain("recordings can't be listed", 0, err)
 		return
 	}
 	for _, id := range sessions {
-		abouts, err := s.local.List(id)
-		if err != nil {
-			slog.Warn("recordings can't be listed", "session", id, "error", err)
+		if err := s.uploadSession(ctx, id); err != nil {
+			if ctx.Err() == nil {
+				s.meter.errors.Inc()
+				s.complain("recording not stored yet; tried again later", id, err)
+			}
+			return // the store is away
+		}
+	}
+	s.trouble.Store(s.unmended.Load())
+}
+
+func (s *Service) uploadSession(ctx context.Context, id int64) error {
+	abouts, err := s.local.List(id)
+	if err != nil {
+		return err
+	}
+	for _, a := range abouts {
+		if a.EndedAt == nil {
 			continue
 		}
-		for _, a := range abouts {
-			if a.EndedAt == nil || ctx.Err() != nil {
-				continue
-			}
-			if err := s.uploadOne(ctx, id, a); err != nil && ctx.Err() == nil {
-				s.meter.errors.Inc()
-				slog.Warn("recording not stored yet; tried again later", "session", id, "error", err)
-				return // the store is away
-			}
+		if err := s.uploadOne(ctx, id, a); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// complain logs trouble that comes back every few seconds once, until all goes well again.
+func (s *Service) complain(what string, session int64, err error) {
+	if !s.trouble.Swap(true) {
+		slog.Error("recordings need attention", "what", what, "session", session, "error", err)
 	}
 }
 
