@@ -169,13 +169,22 @@ func (t *Target) get(ctx context.Context, path string) (int, []byte, error) {
 }
 
 func do(c *http.Client, req *http.Request) (int, []byte, error) {
-	res, err := c.Do(req)
+	res, body, err := exchange(c, req)
 	if err != nil {
 		return 0, nil, err
 	}
+	return res.StatusCode, body, nil
+}
+
+// exchange asks and reads the whole answer; its body is closed.
+func exchange(c *http.Client, req *http.Request) (*http.Response, []byte, error) {
+	res, err := c.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	return res.StatusCode, body, err
+	return res, body, err
 }
 
 // call posts JSON and wants a success.
@@ -250,14 +259,4 @@ func (t *Target) metric(ctx context.Context, name string) (float64, error) {
 		}
 	}
 	return 0, fmt.Errorf("no metric %s", name)
-}
-
-// ownCPU gives the CPU seconds of this process.
-func ownCPU() float64 {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	sec := func(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
-	return sec(u.Utime) + sec(u.Stime)
 }
