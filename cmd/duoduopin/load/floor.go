@@ -123,11 +123,12 @@ func sinks(n int) (ports []int, received *atomic.Int64, closeAll func(), err err
 		ports = append(ports, conn.LocalAddr().(*net.UDPAddr).Port) //nolint:forcetypeassert,errcheck // it is a UDP socket
 		go func() {                                                 // ends with the socket
 			for {
-				got, _, err := in.read()
+				got, err := in.read()
 				if err != nil {
 					return
 				}
 				received.Add(int64(len(got)))
+				time.Sleep(laziness)
 			}
 		}()
 	}

@@ -40,7 +40,7 @@ type MediaResult struct {
 	LatencyMsP50    float64   `json:"latency_ms_p50"`
 	LatencyMsP95    float64   `json:"latency_ms_p95"`
 	MemoryPerViewer float64   `json:"memory_per_viewer_kib"`
-	CPUPerJoinMs    float64   `json:"cpu_ms_per_join"`
+	CPUPerJoinMs    float64   `json:"cpu_ms_per_join"`     // with nobody on air: without any forwarding
 	GeneratorCPU    float64   `json:"generator_cpu_share"` // of one CPU; near 1 it was the generator that was measured
 	Growth          []Growth  `json:"growth,omitempty"`
 }
@@ -61,6 +61,8 @@ const (
 	calm        = 3 * time.Second // for the server to settle before memory is read or the measure begins
 	pictureWait = 20 * time.Second
 	floorTime   = 2 * time.Second
+
+	joinsMeasured = 90
 )
 
 // Processors are the CPUs of a measurement.
@@ -95,6 +97,12 @@ func Media(ctx context.Context, t *Target, o MediaOptions) (MediaResult, error) 
 		return r, err
 	}
 	if err := r.measure(ctx, t, o); err != nil {
+		return r, err
+	}
+	if err := wait(ctx, calm); err != nil {
+		return r, err
+	}
+	if err := r.joins(ctx, t); err != nil {
 		return r, err
 	}
 	if err := wait(ctx, calm); err != nil {
@@ -146,21 +154,12 @@ func (r *MediaResult) audience(ctx context.Context, s *show) (err error) {
 	}
 	defer func() { err = errors.Join(err, end()) }()
 	memory := s.rss()
-	joinCPU, err := s.cpu()
-	if err != nil {
-		return err
-	}
 	if err := s.fill(ctx, c, 0, s.o.Viewers); err != nil {
 		return err
 	}
 	if len(c.all()) == 0 {
 		return fmt.Errorf("no viewer got in: %w", c.failed)
 	}
-	joined, err := s.cpu()
-	if err != nil {
-		return err
-	}
-	joinPackets := float64(c.tally().received)
 	if err := wait(ctx, calm); err != nil {
 		return err
 	}
@@ -170,7 +169,6 @@ func (r *MediaResult) audience(ctx context.Context, s *show) (err error) {
 		return err
 	}
 	r.take(w, c)
-	r.CPUPerJoinMs = round(1000 * (joined - joinCPU - joinPackets*r.CPUPerMillion/1e6) / float64(len(c.all())))
 	return nil
 }
 
@@ -214,6 +212,30 @@ func (r *MediaResult) grow(ctx context.Context, s *show) (err error) {
 			Viewers: n, Connected: c.first.count(), Packets: w.packets, CPUPerMillion: perMillion(w.cpu, w.packets), CPUShare: ratio(w.cpu, w.seconds),
 			ReceivedShare: w.share, LatencyMsP50: c.latency.ms(.5), LatencyMsP95: c.latency.ms(.95),
 		})
+	}
+	return nil
+}
+
+// joins has viewers join while nobody is on air, so that no forwarding is in what a join costs: WHEP, ICE, DTLS, keys.
+func (r *MediaResult) joins(ctx context.Context, t *Target) (err error) {
+	c, end, err := (&show{Target: t}).enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	before, err := t.cpu()
+	if err != nil {
+		return err
+	}
+	if err := c.grow(ctx, 0, joinsMeasured); err != nil {
+		return err
+	}
+	after, err := t.cpu()
+	if err != nil {
+		return err
+	}
+	if n := len(c.all()); n > 0 {
+		r.CPUPerJoinMs = round(1000 * (after - before) / float64(n))
 	}
 	return nil
 }

@@ -19,17 +19,17 @@ func ownCPU() float64 { return 0 }
 // packets reads datagrams one by one.
 type packets struct {
 	conn *net.UDPConn
-	one  [1][]byte
+	one  [1]packet
 	data [packetRoom]byte
 }
 
 func newPackets(conn *net.UDPConn) (*packets, error) { return &packets{conn: conn}, nil }
 
 // read waits for a datagram; it is good until the next call.
-func (p *packets) read() ([][]byte, time.Time, error) {
+func (p *packets) read() ([]packet, error) {
 	n, err := p.conn.Read(p.data[:])
-	p.one[0] = p.data[:n]
-	return p.one[:], time.Now(), err
+	p.one[0] = packet{data: p.data[:n], at: time.Now()}
+	return p.one[:], err
 }
 
 // Floor needs sendmmsg.

@@ -22,14 +22,25 @@ import (
 )
 
 const (
-	packetRoom  = 1600 // bytes of the longest datagram that a viewer reads
-	mostEarly   = 1024 // packets kept while the keys are not there
-	openFirst   = 200  // packets decrypted at the start,
-	openEvery   = 100  // and then each so-manieth
+	packetRoom  = 1600    // bytes of the longest datagram that a viewer reads
+	readRoom    = 1 << 20 // bytes of a socket's buffer
+	mostEarly   = 1024    // packets kept while the keys are not there
+	openFirst   = 200     // packets decrypted at the start,
+	openEvery   = 100     // and then each so-manieth
 	ownSSRC     = 1
 	checkEvery  = 50 * time.Millisecond
 	joinTimeout = 15 * time.Second
 )
+
+// laziness is how long a viewer with a picture lets packets gather in the socket, so that reading them takes little of
+// the generator's CPU. Times of arrival are the kernel's, so they stay exact.
+const laziness = 8 * time.Millisecond
+
+// packet is a datagram and when it came.
+type packet struct {
+	data []byte
+	at   time.Time
+}
 
 // viewer watches by WHEP as a browser does on the wire (ICE, DTLS, SRTP, receiver reports, transport-wide feedback), but
 // decrypts only what it needs to look into: so that it is much lighter than the server.
@@ -199,15 +210,19 @@ func fingerprint(der []byte) string {
 // listen reads until the socket is closed.
 func (v *viewer) listen(in *packets) {
 	for {
-		got, at, err := in.read()
+		got, err := in.read()
 		if err != nil {
 			return
 		}
 		v.mu.Lock()
-		for _, b := range got {
-			v.take(b, at)
+		for _, p := range got {
+			v.take(p.data, p.at)
 		}
+		lazy := v.shown
 		v.mu.Unlock()
+		if lazy {
+			time.Sleep(laziness)
+		}
 	}
 }
 
