@@ -128,7 +128,7 @@ func sinks(n int) (ports []int, received *atomic.Int64, closeAll func(), err err
 					return
 				}
 				received.Add(int64(len(got)))
-				time.Sleep(laziness)
+				rest()
 			}
 		}()
 	}

@@ -39,9 +39,10 @@ type MediaResult struct {
 	KeyFrameMsP95   float64   `json:"first_key_frame_ms_p95"`
 	LatencyMsP50    float64   `json:"latency_ms_p50"`
 	LatencyMsP95    float64   `json:"latency_ms_p95"`
-	MemoryPerViewer float64   `json:"memory_per_viewer_kib"`
-	CPUPerJoinMs    float64   `json:"cpu_ms_per_join"`     // with nobody on air: without any forwarding
-	GeneratorCPU    float64   `json:"generator_cpu_share"` // of one CPU; near 1 it was the generator that was measured
+	MemoryPerViewer float64   `json:"memory_per_viewer_kib"`     // see Target.held
+	RSSPerViewer    float64   `json:"rss_growth_per_viewer_kib"` // misses what fits into pages that were idle before
+	CPUPerJoinMs    float64   `json:"cpu_ms_per_join"`           // with nobody on air: without any forwarding
+	GeneratorCPU    float64   `json:"generator_cpu_share"`       // of one CPU; near 1 it was the generator that was measured
 	Growth          []Growth  `json:"growth,omitempty"`
 }
 
@@ -153,7 +154,11 @@ func (r *MediaResult) audience(ctx context.Context, s *show) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	memory := s.rss()
+	rss := s.rss()
+	memory, err := s.held(ctx)
+	if err != nil {
+		return err
+	}
 	if err := s.fill(ctx, c, 0, s.o.Viewers); err != nil {
 		return err
 	}
@@ -163,7 +168,12 @@ func (r *MediaResult) audience(ctx context.Context, s *show) (err error) {
 	if err := wait(ctx, calm); err != nil {
 		return err
 	}
-	r.MemoryPerViewer = round(float64(s.rss()-memory) / float64(len(c.all())) / 1024)
+	r.RSSPerViewer = round(float64(s.rss()-rss) / float64(len(c.all())) / 1024)
+	full, err := s.held(ctx)
+	if err != nil {
+		return err
+	}
+	r.MemoryPerViewer = round((full - memory) / float64(len(c.all())) / 1024)
 	w, err := s.window(ctx, c)
 	if err != nil {
 		return err
