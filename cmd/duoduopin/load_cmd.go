@@ -85,7 +85,7 @@ type LoadMediaCmd struct {
 
 // Run prints a JSON result. A server of our own gets one CPU, the generator another.
 func (c *LoadMediaCmd) Run(env *environment) error {
-	o := load.MediaOptions{Viewers: c.Viewers, Bitrate: c.Bitrate, Time: c.time(), Growth: c.Growth}
+	o := load.MediaOptions{Viewers: c.Viewers, Bitrate: c.Bitrate, Time: c.time(), Growth: c.Growth, Calm: 3 * time.Second}
 	if c.URL == "" {
 		var err error
 		if o.Pinned, err = load.PinServer(); err != nil {

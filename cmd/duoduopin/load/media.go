@@ -15,6 +15,9 @@ type MediaOptions struct {
 	Time    time.Duration
 	Growth  []int // numbers of viewers, ascending: how the cost grows; none: not measured
 	Pinned  *Processors
+
+	Calm     time.Duration // for the server to settle before something is read
+	NoFloors bool
 }
 
 // MediaResult is what forwarding cost, beside what a server that does nothing else would have needed in the same run.
@@ -52,14 +55,14 @@ type Growth struct {
 	Connected     int     `json:"connected"`
 	Packets       float64 `json:"packets_forwarded"`
 	CPUPerMillion float64 `json:"cpu_seconds_per_million_packets"`
-	CPUShare      float64 `json:"cpu_share"` // of one CPU
+	CPUShare      float64 `json:"cpu_share"`           // of one CPU
+	GeneratorCPU  float64 `json:"generator_cpu_share"` // of one CPU
 	ReceivedShare float64 `json:"received_share"`
 	LatencyMsP50  float64 `json:"latency_ms_p50"`
 	LatencyMsP95  float64 `json:"latency_ms_p95"`
 }
 
 const (
-	calm        = 3 * time.Second // for the server to settle before memory is read or the measure begins
 	pictureWait = 20 * time.Second
 	floorTime   = 2 * time.Second
 
@@ -93,24 +96,24 @@ func Media(ctx context.Context, t *Target, o MediaOptions) (MediaResult, error) 
 		return r, err
 	}
 	rate := float64(o.Viewers*o.Bitrate) / 8 / packetSize
-	var err error
-	if r.FloorRounds[0], err = measureFloors(ctx, o, rate); err != nil {
-		return r, err
+	floors := func(round int) (err error) {
+		if !o.NoFloors {
+			r.FloorRounds[round], err = measureFloors(ctx, o, rate)
+		}
+		return err
 	}
-	if err := r.measure(ctx, t, o); err != nil {
-		return r, err
-	}
-	if err := wait(ctx, calm); err != nil {
-		return r, err
-	}
-	if err := r.joins(ctx, t); err != nil {
-		return r, err
-	}
-	if err := wait(ctx, calm); err != nil {
-		return r, err
-	}
-	if r.FloorRounds[1], err = measureFloors(ctx, o, rate); err != nil {
-		return r, err
+	for _, step := range []func() error{
+		func() error { return floors(0) },
+		func() error { return r.measure(ctx, t, o) },
+		func() error { return r.joins(ctx, t, o) },
+		func() error { return floors(1) },
+	} {
+		if err := step(); err != nil {
+			return r, err
+		}
+		if err := wait(ctx, o.Calm); err != nil {
+			return r, err
+		}
 	}
 	r.Floor = r.FloorRounds[0].mean(r.FloorRounds[1])
 	r.Ratio = ratio(r.CPUPerMillion, r.Floor.GSO3)
@@ -138,7 +141,7 @@ func (r *MediaResult) measure(ctx context.Context, t *Target, o MediaOptions) (e
 		return fmt.Errorf("control viewer: %w", err)
 	}
 	defer func() { err = errors.Join(err, s.control.close()) }()
-	if err := wait(ctx, calm); err != nil {
+	if err := wait(ctx, o.Calm); err != nil {
 		return err
 	}
 	if err := r.audience(ctx, s); err != nil {
@@ -165,7 +168,7 @@ func (r *MediaResult) audience(ctx context.Context, s *show) (err error) {
 	if len(c.all()) == 0 {
 		return fmt.Errorf("no viewer got in: %w", c.failed)
 	}
-	if err := wait(ctx, calm); err != nil {
+	if err := wait(ctx, s.o.Calm); err != nil {
 		return err
 	}
 	r.RSSPerViewer = round(float64(s.rss()-rss) / float64(len(c.all())) / 1024)
@@ -197,7 +200,7 @@ func (r *MediaResult) grow(ctx context.Context, s *show) (err error) {
 	if len(s.o.Growth) == 0 {
 		return nil
 	}
-	if err := wait(ctx, calm); err != nil {
+	if err := wait(ctx, s.o.Calm); err != nil {
 		return err
 	}
 	c, end, err := s.enter(ctx)
@@ -211,7 +214,7 @@ func (r *MediaResult) grow(ctx context.Context, s *show) (err error) {
 			return err
 		}
 		before = n
-		if err := wait(ctx, calm); err != nil {
+		if err := wait(ctx, s.o.Calm); err != nil {
 			return err
 		}
 		w, err := s.window(ctx, c)
@@ -220,6 +223,7 @@ func (r *MediaResult) grow(ctx context.Context, s *show) (err error) {
 		}
 		r.Growth = append(r.Growth, Growth{
 			Viewers: n, Connected: c.first.count(), Packets: w.packets, CPUPerMillion: perMillion(w.cpu, w.packets), CPUShare: ratio(w.cpu, w.seconds),
+			GeneratorCPU:  ratio(w.own, w.seconds),
 			ReceivedShare: w.share, LatencyMsP50: c.latency.ms(.5), LatencyMsP95: c.latency.ms(.95),
 		})
 	}
@@ -227,7 +231,7 @@ func (r *MediaResult) grow(ctx context.Context, s *show) (err error) {
 }
 
 // joins has viewers join while nobody is on air, so that no forwarding is in what a join costs: WHEP, ICE, DTLS, keys.
-func (r *MediaResult) joins(ctx context.Context, t *Target) (err error) {
+func (r *MediaResult) joins(ctx context.Context, t *Target, o MediaOptions) (err error) {
 	c, end, err := (&show{Target: t}).enter(ctx)
 	if err != nil {
 		return err
@@ -237,7 +241,7 @@ func (r *MediaResult) joins(ctx context.Context, t *Target) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := c.grow(ctx, 0, joinsMeasured); err != nil {
+	if err := c.grow(ctx, 0, min(joinsMeasured, o.Viewers)); err != nil {
 		return err
 	}
 	after, err := t.cpu()

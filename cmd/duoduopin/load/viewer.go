@@ -34,7 +34,7 @@ const (
 
 // laziness is how long a viewer with a picture lets packets gather in the socket, so that reading them takes little of
 // the generator's CPU. Times of arrival are the kernel's, so they stay exact.
-const laziness = 8 * time.Millisecond
+const laziness = 16 * time.Millisecond
 
 // rest sleeps to the next of the moments at which all readers wake together: one timer's work instead of hundreds.
 func rest() {
