@@ -18,6 +18,7 @@ import (
 // LoadCmd are the load generators.
 type LoadCmd struct {
 	Media  LoadMediaCmd  `cmd:"" help:"Publish a picture and have viewers receive it: CPU seconds per million packets forwarded."`
+	Floor  LoadFloorCmd  `cmd:"" hidden:"" help:"What load media compares with: seal and send, and nothing else."`
 	Chat   LoadChatCmd   `cmd:"" help:"Fill a room with sockets and speak: CPU seconds per million events delivered."`
 	Orders LoadOrdersCmd `cmd:"" help:"Place orders as fast as they are answered: orders per second and p99."`
 }
@@ -77,15 +78,42 @@ func loading[R any](env *environment, t *loadTarget, buyers int, run func(*load.
 // LoadMediaCmd loads the forwarding of media.
 type LoadMediaCmd struct {
 	loadTarget
-	Viewers int `default:"50" help:"Viewers."`
-	Bitrate int `default:"2500000" help:"bit/s of the picture."`
+	Viewers int   `default:"150" help:"Viewers."`
+	Bitrate int   `default:"2500000" help:"bit/s of the picture."`
+	Growth  []int `help:"Numbers of viewers, ascending, to see how the cost grows: 50,100,200,400."`
+}
+
+// Run prints a JSON result. A server of our own gets one CPU, the generator another.
+func (c *LoadMediaCmd) Run(env *environment) error {
+	o := load.MediaOptions{Viewers: c.Viewers, Bitrate: c.Bitrate, Time: c.time(), Growth: c.Growth, Calm: 3 * time.Second}
+	if c.URL == "" {
+		var err error
+		if o.Pinned, err = load.PinServer(); err != nil {
+			return err
+		}
+	}
+	return loading(env, &c.loadTarget, 1, func(t *load.Target) (load.MediaResult, error) {
+		return load.Media(env.ctx, t, o)
+	})
+}
+
+// LoadFloorCmd is one floor of LoadMediaCmd, in a process of its own.
+type LoadFloorCmd struct {
+	Way   string        `enum:"write,mmsg,gso" default:"write" help:"write, mmsg or gso."`
+	Group int           `default:"3" help:"Packets to one viewer in a row."`
+	Rate  float64       `default:"10000" help:"Packets a second, over all viewers."`
+	Time  time.Duration `default:"2s" help:"How long."`
+	CPU   int           `name:"cpu" default:"-1" help:"CPU to run on; -1: any."`
+	Ports []int         `required:"" help:"The viewers' UDP ports on 127.0.0.1."`
 }
 
 // Run prints a JSON result.
-func (c *LoadMediaCmd) Run(env *environment) error {
-	return loading(env, &c.loadTarget, 1, func(t *load.Target) (load.MediaResult, error) {
-		return load.Media(env.ctx, t, load.MediaOptions{Viewers: c.Viewers, Bitrate: c.Bitrate, Time: c.time()})
-	})
+func (c *LoadFloorCmd) Run(env *environment) error {
+	r, err := load.Floor(load.FloorOptions{Way: c.Way, Group: c.Group, Rate: c.Rate, Time: c.Time, CPU: c.CPU, Ports: c.Ports})
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(env.stdout).Encode(r)
 }
 
 // LoadChatCmd loads the room.

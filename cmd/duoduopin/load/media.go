@@ -4,16 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"strings"
-	"sync"
-	"sync/atomic"
+	"runtime"
 	"time"
-
-	"github.com/pion/interceptor"
-	"github.com/pion/webrtc/v4"
-	"github.com/pion/webrtc/v4/pkg/media"
 )
 
 // MediaOptions say how much picture goes to how many.
@@ -21,104 +13,315 @@ type MediaOptions struct {
 	Viewers int
 	Bitrate int // bit/s
 	Time    time.Duration
+	Growth  []int // numbers of viewers, ascending: how the cost grows; none: not measured
+	Pinned  *Processors
+
+	Calm     time.Duration // for the server to settle before something is read
+	NoFloors bool
 }
 
-// MediaResult is what forwarding cost.
+// MediaResult is what forwarding cost, beside what a server that does nothing else would have needed in the same run.
 type MediaResult struct {
-	Viewers           int     `json:"viewers"`
-	Connected         int     `json:"connected"`
-	Bitrate           int     `json:"bitrate"`
-	Seconds           float64 `json:"seconds"`
-	Packets           float64 `json:"packets_forwarded"`
-	CPUPerMillion     float64 `json:"cpu_seconds_per_million_packets"`
-	BaselinePerM      float64 `json:"baseline_cpu_seconds_per_million_udp_writes"`
-	Ratio             float64 `json:"ratio_to_baseline"`
-	ReceivedShare     float64 `json:"received_share"`
-	FirstFrameMsP50   float64 `json:"first_frame_ms_p50"`
-	FirstFrameMsP95   float64 `json:"first_frame_ms_p95"`
-	MemoryPerViewerMB float64 `json:"memory_per_viewer_mb"`
+	Viewers         int       `json:"viewers"`
+	Connected       int       `json:"connected"` // with a whole key frame
+	Bitrate         int       `json:"bitrate"`
+	Pinned          bool      `json:"pinned"` // server on one CPU, generator on another
+	Seconds         float64   `json:"seconds"`
+	Packets         float64   `json:"packets_forwarded"` // received by viewers in that time
+	CPUPerMillion   float64   `json:"cpu_seconds_per_million_packets"`
+	Floor           Floors    `json:"floor_cpu_seconds_per_million_packets"`
+	FloorRounds     [2]Floors `json:"floor_rounds"` // before and after
+	Ratio           float64   `json:"ratio_to_floor_gso_3"`
+	ReceivedShare   float64   `json:"received_share"`
+	ControlShare    float64   `json:"control_received_share"` // of a whole pion client among them
+	ControlPackets  int64     `json:"control_packets"`
+	Decrypted       int64     `json:"decrypted_packets"`
+	Undecryptable   int64     `json:"undecryptable_packets"`
+	Resent          int64     `json:"resent_packets"`
+	KeyFrameMsP50   float64   `json:"first_key_frame_ms_p50"`
+	KeyFrameMsP95   float64   `json:"first_key_frame_ms_p95"`
+	LatencyMsP50    float64   `json:"latency_ms_p50"`
+	LatencyMsP95    float64   `json:"latency_ms_p95"`
+	MemoryPerViewer float64   `json:"memory_per_viewer_kib"`     // see Target.held
+	RSSPerViewer    float64   `json:"rss_growth_per_viewer_kib"` // misses what fits into pages that were idle before
+	CPUPerJoinMs    float64   `json:"cpu_ms_per_join"`           // with nobody on air: without any forwarding
+	GeneratorCPU    float64   `json:"generator_cpu_share"`       // of one CPU; near 1 it was the generator that was measured
+	Growth          []Growth  `json:"growth,omitempty"`
 }
 
-const packetSize = 1200
+// Growth is the cost with one number of viewers.
+type Growth struct {
+	Viewers       int     `json:"viewers"`
+	Connected     int     `json:"connected"`
+	Packets       float64 `json:"packets_forwarded"`
+	CPUPerMillion float64 `json:"cpu_seconds_per_million_packets"`
+	CPUShare      float64 `json:"cpu_share"`           // of one CPU
+	GeneratorCPU  float64 `json:"generator_cpu_share"` // of one CPU
+	ReceivedShare float64 `json:"received_share"`
+	LatencyMsP50  float64 `json:"latency_ms_p50"`
+	LatencyMsP95  float64 `json:"latency_ms_p95"`
+}
 
-// Media publishes H.264 and has viewers receive it.
+const (
+	pictureWait = 20 * time.Second
+	floorTime   = 2 * time.Second
+
+	joinsMeasured = 90
+)
+
+// Processors are the CPUs of a measurement.
+type Processors struct{ server, generator int }
+
+// PinServer puts this process, and so the server that it starts next, on one CPU. Media takes the generator to another.
+// nil: this machine has one CPU only, or is not Linux.
+func PinServer() (*Processors, error) {
+	server, generator, ok := processors()
+	if !ok {
+		return nil, nil //nolint:nilnil // nothing to pin is an answer
+	}
+	return &Processors{server, generator}, pin(server)
+}
+
+// show is a running measurement.
+type show struct {
+	*Target
+	o       MediaOptions
+	control *control
+}
+
+// Media publishes H.264 and has viewers receive it. Pinned is what PinServer gave before the server was started.
 func Media(ctx context.Context, t *Target, o MediaOptions) (MediaResult, error) {
 	r := MediaResult{Viewers: o.Viewers, Bitrate: o.Bitrate}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	api := receiver()
-	if err := publish(ctx, t, o.Bitrate); err != nil {
-		return r, fmt.Errorf("publisher: %w", err)
+	if err := r.pinGenerator(o.Pinned); err != nil {
+		return r, err
 	}
-	memory := t.rss()
-	var received atomic.Int64
-	var first durations
-	var pcs []*webrtc.PeerConnection
-	defer func() {
-		for _, pc := range pcs {
-			_ = pc.Close()
+	rate := float64(o.Viewers*o.Bitrate) / 8 / packetSize
+	floors := func(round int) (err error) {
+		if !o.NoFloors {
+			r.FloorRounds[round], err = measureFloors(ctx, o, rate)
 		}
-	}()
-	for i := range o.Viewers {
-		pc, err := view(ctx, t, api, &received, &first)
-		if err != nil {
-			return r, fmt.Errorf("viewer %d: %w", i+1, err)
+		return err
+	}
+	for _, step := range []func() error{
+		func() error { return floors(0) },
+		func() error { return r.measure(ctx, t, o) },
+		func() error { return r.joins(ctx, t, o) },
+		func() error { return floors(1) },
+	} {
+		if err := step(); err != nil {
+			return r, err
 		}
-		pcs = append(pcs, pc)
+		if err := wait(ctx, o.Calm); err != nil {
+			return r, err
+		}
 	}
-	if err := settle(ctx, func() bool { return first.count() >= o.Viewers }); err != nil {
-		return r, err
-	}
-	r.MemoryPerViewerMB = round(float64(t.rss()-memory) / float64(max(1, o.Viewers)) / (1 << 20))
-	err := r.measure(ctx, t, o.Time, &received)
-	r.Connected, r.FirstFrameMsP50, r.FirstFrameMsP95 = first.count(), first.ms(.5), first.ms(.95)
-	if err != nil {
-		return r, err
-	}
-	cancel()
-	if r.BaselinePerM, err = udpBaseline(o.Viewers); err != nil {
-		return r, err
-	}
-	r.Ratio = ratio(r.CPUPerMillion, r.BaselinePerM)
+	r.Floor = r.FloorRounds[0].mean(r.FloorRounds[1])
+	r.Ratio = ratio(r.CPUPerMillion, r.Floor.GSO3)
 	return r, nil
 }
 
-func (r *MediaResult) measure(ctx context.Context, t *Target, d time.Duration, received *atomic.Int64) error {
-	const sent = "duoduopin_stream_sent_packets_total"
-	cpu0, err := t.cpu()
+func (r *MediaResult) pinGenerator(p *Processors) error {
+	if p == nil {
+		return nil
+	}
+	r.Pinned = true
+	runtime.GOMAXPROCS(1)
+	return pin(p.generator)
+}
+
+// measure is everything with a publisher on air.
+func (r *MediaResult) measure(ctx context.Context, t *Target, o MediaOptions) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := publish(ctx, t, o.Bitrate); err != nil {
+		return fmt.Errorf("publisher: %w", err)
+	}
+	s := &show{Target: t, o: o}
+	if s.control, err = newControl(ctx, t); err != nil {
+		return fmt.Errorf("control viewer: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.control.close()) }()
+	if err := wait(ctx, o.Calm); err != nil {
+		return err
+	}
+	if err := r.audience(ctx, s); err != nil {
+		return err
+	}
+	return r.grow(ctx, s)
+}
+
+// audience is the main measure.
+func (r *MediaResult) audience(ctx context.Context, s *show) (err error) {
+	c, end, err := s.enter(ctx)
 	if err != nil {
 		return err
 	}
-	packets0, err := t.metric(ctx, sent)
+	defer func() { err = errors.Join(err, end()) }()
+	rss := s.rss()
+	memory, err := s.held(ctx)
 	if err != nil {
 		return err
 	}
-	got0, start := received.Load(), time.Now()
-	if err := wait(ctx, d); err != nil {
+	if err := s.fill(ctx, c, 0, s.o.Viewers); err != nil {
 		return err
 	}
-	packets1, err1 := t.metric(ctx, sent)
-	cpu1, err2 := t.cpu()
-	if err := errors.Join(err1, err2); err != nil {
+	if len(c.all()) == 0 {
+		return fmt.Errorf("no viewer got in: %w", c.failed)
+	}
+	if err := wait(ctx, s.o.Calm); err != nil {
 		return err
 	}
-	r.Seconds, r.Packets = round(time.Since(start).Seconds()), packets1-packets0
-	r.CPUPerMillion = perMillion(cpu1-cpu0, r.Packets)
-	r.ReceivedShare = ratio(float64(received.Load()-got0), r.Packets)
+	r.RSSPerViewer = round(float64(s.rss()-rss) / float64(len(c.all())) / 1024)
+	full, err := s.held(ctx)
+	if err != nil {
+		return err
+	}
+	r.MemoryPerViewer = round((full - memory) / float64(len(c.all())) / 1024)
+	w, err := s.window(ctx, c)
+	if err != nil {
+		return err
+	}
+	r.take(w, c)
 	return nil
 }
 
-// settle waits until ok, at most 30 s.
+func (r *MediaResult) take(w window, c *crowd) {
+	all := c.tally()
+	r.Connected, r.Seconds, r.Packets, r.CPUPerMillion = c.first.count(), w.seconds, w.packets, perMillion(w.cpu, w.packets)
+	r.ReceivedShare, r.ControlShare, r.ControlPackets = w.share, w.controlShare, w.controlPackets
+	r.Decrypted, r.Undecryptable, r.Resent = all.opened, all.broken, all.resent
+	r.KeyFrameMsP50, r.KeyFrameMsP95 = c.first.ms(.5), c.first.ms(.95)
+	r.LatencyMsP50, r.LatencyMsP95 = c.latency.ms(.5), c.latency.ms(.95)
+	r.GeneratorCPU = ratio(w.own, w.seconds)
+}
+
+// grow measures with more and more viewers.
+func (r *MediaResult) grow(ctx context.Context, s *show) (err error) {
+	if len(s.o.Growth) == 0 {
+		return nil
+	}
+	if err := wait(ctx, s.o.Calm); err != nil {
+		return err
+	}
+	c, end, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	before := 0
+	for _, n := range s.o.Growth {
+		if err := s.fill(ctx, c, before, n); err != nil {
+			return err
+		}
+		before = n
+		if err := wait(ctx, s.o.Calm); err != nil {
+			return err
+		}
+		w, err := s.window(ctx, c)
+		if err != nil {
+			return err
+		}
+		r.Growth = append(r.Growth, Growth{
+			Viewers: n, Connected: c.first.count(), Packets: w.packets, CPUPerMillion: perMillion(w.cpu, w.packets), CPUShare: ratio(w.cpu, w.seconds),
+			GeneratorCPU:  ratio(w.own, w.seconds),
+			ReceivedShare: w.share, LatencyMsP50: c.latency.ms(.5), LatencyMsP95: c.latency.ms(.95),
+		})
+	}
+	return nil
+}
+
+// joins has viewers join while nobody is on air, so that no forwarding is in what a join costs: WHEP, ICE, DTLS, keys.
+func (r *MediaResult) joins(ctx context.Context, t *Target, o MediaOptions) (err error) {
+	c, end, err := (&show{Target: t}).enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	before, err := t.cpu()
+	if err != nil {
+		return err
+	}
+	if err := c.grow(ctx, 0, min(joinsMeasured, o.Viewers)); err != nil {
+		return err
+	}
+	after, err := t.cpu()
+	if err != nil {
+		return err
+	}
+	if n := len(c.all()); n > 0 {
+		r.CPUPerJoinMs = round(1000 * (after - before) / float64(n))
+	}
+	return nil
+}
+
+// enter opens an empty crowd; end sends it away.
+func (s *show) enter(ctx context.Context) (c *crowd, end func() error, err error) {
+	if c, err = newCrowd(s.Target); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); c.run(ctx) }()
+	return c, func() error {
+		cancel()
+		<-done
+		return c.leave(context.WithoutCancel(ctx))
+	}, nil
+}
+
+// fill lets viewers in and waits until all have a picture, or for as long as it is worth.
+func (s *show) fill(ctx context.Context, c *crowd, from, n int) error {
+	if err := c.grow(ctx, from, n); err != nil {
+		return err
+	}
+	return settle(ctx, func() bool { return c.first.count() >= len(c.all()) })
+}
+
+// window is a span of time in which nobody came or went.
+type window struct {
+	seconds, packets, cpu, own float64
+	share, controlShare        float64
+	controlPackets             int64
+}
+
+func (s *show) window(ctx context.Context, c *crowd) (window, error) {
+	var w window
+	c.latency.clear()
+	cpu, err := s.cpu()
+	if err != nil {
+		return w, err
+	}
+	own, all, start := ownCPU(), c.tally(), time.Now()
+	got, want := s.control.tally()
+	c.measuring.Store(true)
+	defer c.measuring.Store(false)
+	if err := wait(ctx, s.o.Time); err != nil {
+		return w, err
+	}
+	cpu1, err := s.cpu()
+	if err != nil {
+		return w, err
+	}
+	all1 := c.tally()
+	got1, want1 := s.control.tally()
+	w.seconds, w.cpu, w.own = round(time.Since(start).Seconds()), cpu1-cpu, ownCPU()-own
+	w.packets = float64(all1.received - all.received + got1 - got)
+	w.share = ratio(float64(all1.received-all.received), float64(all1.expected-all.expected))
+	w.controlShare, w.controlPackets = ratio(float64(got1-got), float64(want1-want)), got1-got
+	return w, nil
+}
+
+// settle waits until ok, at most as long as a picture may take: who has none by then is counted as not connected.
 func settle(ctx context.Context, ok func() bool) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(30 * time.Second)
+	late := time.After(pictureWait)
 	for !ok() {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-late:
-			return errors.New("not everybody got a picture within 30 s")
+			return nil
 		case <-tick.C:
 		}
 	}
@@ -134,149 +337,4 @@ func wait(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-// receiver is a pion API as light as can be: no interceptors, so that the clients take little of the shared machine.
-func receiver() *webrtc.API {
-	m := &webrtc.MediaEngine{}
-	if err := m.RegisterDefaultCodecs(); err != nil {
-		panic(err) // constant codecs
-	}
-	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(&interceptor.Registry{}))
-}
-
-func view(ctx context.Context, t *Target, api *webrtc.API, received *atomic.Int64, first *durations) (*webrtc.PeerConnection, error) {
-	pc, err := api.NewPeerConnection(webrtc.Configuration{})
-	if err != nil {
-		return nil, err
-	}
-	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
-		if _, err := pc.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
-			return nil, errors.Join(err, pc.Close())
-		}
-	}
-	start := time.Now()
-	var once sync.Once
-	pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
-		buf := make([]byte, 1500)
-		for {
-			if _, _, err := track.Read(buf); err != nil {
-				return
-			}
-			received.Add(1)
-			if track.Kind() == webrtc.RTPCodecTypeVideo {
-				once.Do(func() { first.add(time.Since(start)) })
-			}
-		}
-	})
-	return pc, errors.Join(negotiate(ctx, t, pc, t.path("/whep"), ""))
-}
-
-func publish(ctx context.Context, t *Target, bitrate int) error {
-	pc, err := webrtc.NewPeerConnection(webrtc.Configuration{})
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(ctx, func() { _ = pc.Close() })
-	track, err := webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeH264, ClockRate: 90000}, "video", "load")
-	if err != nil {
-		return err
-	}
-	sender, err := pc.AddTrack(track)
-	if err != nil {
-		return err
-	}
-	go func() { // ends with the connection
-		buf := make([]byte, 1500)
-		for {
-			if _, _, err := sender.Read(buf); err != nil {
-				return
-			}
-		}
-	}()
-	if err := negotiate(ctx, t, pc, t.path("/whip"), t.Anchor); err != nil {
-		return err
-	}
-	go film(ctx, track, bitrate) // ends with ctx
-	return nil
-}
-
-// film writes 30 frames a second, a key frame each second.
-func film(ctx context.Context, track *webrtc.TrackLocalStaticSample, bitrate int) {
-	const fps = 30
-	tick := time.NewTicker(time.Second / fps)
-	defer tick.Stop()
-	size := bitrate / 8 / fps
-	for i := 0; ; i++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			_ = track.WriteSample(media.Sample{Data: frame(i%fps == 0, size), Duration: time.Second / fps})
-		}
-	}
-}
-
-// frame is one access unit in Annex B: parameter sets and an IDR slice, or a slice that depends on it.
-func frame(key bool, size int) []byte {
-	unit := func(kind byte, n int) []byte { return append([]byte{0, 0, 0, 1, kind}, make([]byte, n)...) }
-	if key {
-		return append(append(unit(0x67, 10), unit(0x68, 4)...), unit(0x65, size)...)
-	}
-	return unit(0x41, size)
-}
-
-func negotiate(ctx context.Context, t *Target, pc *webrtc.PeerConnection, path, token string) error {
-	offer, err := pc.CreateOffer(nil)
-	if err != nil {
-		return err
-	}
-	gathered := webrtc.GatheringCompletePromise(pc)
-	if err := pc.SetLocalDescription(offer); err != nil {
-		return err
-	}
-	<-gathered
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.URL+path, strings.NewReader(pc.LocalDescription().SDP))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/sdp")
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	status, answer, err := do(http.DefaultClient, req)
-	if err != nil {
-		return err
-	}
-	if status != http.StatusCreated {
-		return fmt.Errorf("POST %s: %d %s", path, status, answer)
-	}
-	return pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)})
-}
-
-// udpBaseline is the floor: one loop that writes packets of the same size to as many sockets, without any media in it.
-func udpBaseline(viewers int) (float64, error) {
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close()
-	to := make([]*net.UDPAddr, max(1, viewers))
-	for i := range to {
-		sink, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
-			return 0, err
-		}
-		defer sink.Close() //nolint:gocritic,revive // they live until the loop is over
-		to[i] = sink.LocalAddr().(*net.UDPAddr)
-	}
-	packet := make([]byte, packetSize)
-	const n = 200_000
-	before := ownCPU()
-	for i := range n {
-		if _, err := conn.WriteToUDP(packet, to[i%len(to)]); err != nil {
-			return 0, err
-		}
-	}
-	return perMillion(ownCPU()-before, n), nil
 }

@@ -27,6 +27,8 @@ func (d *durations) ms(q float64) float64 {
 	return round(float64(v.Microseconds()) / 1000)
 }
 
+func (d *durations) clear() { d.mu.Lock(); d.all = nil; d.mu.Unlock() }
+
 func (d *durations) count() int { d.mu.Lock(); defer d.mu.Unlock(); return len(d.all) }
 
 // round keeps three figures after the point.
