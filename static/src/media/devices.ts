@@ -146,6 +146,20 @@ export function meterLight(video: () => HTMLVideoElement | null, onLight: (light
   return () => clearInterval(timer)
 }
 
+/** True where the browser can show a screen or window instead of the camera (phones can't). */
+export const canShare = (): boolean => 'getDisplayMedia' in (navigator.mediaDevices ?? {})
+
+/** Asks the person which screen or window to show; null when they decided otherwise. */
+export async function openScreen(): Promise<MediaStream | null> {
+  try {
+    const stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 } }, audio: false })
+    for (const track of stream.getVideoTracks()) track.contentHint = 'detail' // letters before motion
+    return stream
+  } catch {
+    return null
+  }
+}
+
 /** Lets the camera's light go out. */
 export function closeStream(stream: MediaStream | null): void {
   for (const track of stream?.getTracks() ?? []) track.stop()

@@ -241,7 +241,8 @@ function addPicture(
 const addOne = (pc: RTCPeerConnection, stream: MediaStream, track: MediaStreamTrack, sendEncodings?: RTCRtpEncodingParameters[]) =>
   pc.addTransceiver(track, { direction: 'sendonly', streams: [stream], sendEncodings })
 
-function gathered(pc: RTCPeerConnection): Promise<void> {
+/** Resolves when the candidates of this machine are there, or it took too long. */
+export function gathered(pc: RTCPeerConnection): Promise<void> {
   if (pc.iceGatheringState === 'complete') return Promise.resolve()
   return new Promise((resolve) => {
     const done = () => pc.iceGatheringState === 'complete' && resolve()

@@ -2,6 +2,7 @@
 import { useStorage } from '@vueuse/core'
 import { computed, onScopeDispose, ref, shallowRef, type Ref } from 'vue'
 import {
+  canShare,
   closeStream,
   type DeviceFault,
   type Devices,
@@ -10,6 +11,7 @@ import {
   meterLight,
   onDevices,
   openDevices,
+  openScreen,
   type Wish,
 } from '@/media/devices'
 
@@ -27,6 +29,7 @@ export function useDevices(video: Ref<HTMLVideoElement | null>) {
   const quietFor = ref(0)
   const light = ref<number | null>(null)
   const muted = ref(false)
+  const screen = shallowRef<MediaStream | null>(null) // shown instead of the camera
   const hidden = ref(false) // the camera is covered by our own wish
   const listeners = new Set<(track: MediaStreamTrack) => void>()
   let stopLevel = (): void => {}
@@ -51,7 +54,7 @@ export function useDevices(video: Ref<HTMLVideoElement | null>) {
       const fault = track.kind === 'video' ? camera : mic
       track.onended = () => (fault.value = 'missing') // unplugged, or taken by another program
       track.enabled = track.kind === 'video' ? !hidden.value : !muted.value
-      for (const tell of listeners) tell(track)
+      if (track.kind !== 'video' || !screen.value) for (const tell of listeners) tell(track)
     }
     let lastSound = Date.now()
     stopLevel = meterLevel(opened, (l) => {
@@ -76,6 +79,18 @@ export function useDevices(video: Ref<HTMLVideoElement | null>) {
     for (const t of stream.value?.getTracks() ?? []) if (t.kind === kind) t.enabled = on
   }
 
+  /** Shows a screen or window instead of the camera, or the camera again; the line stays as it is. */
+  async function share(on: boolean): Promise<void> {
+    const opened = on ? await openScreen() : null
+    if ((on && !opened) || gone) return closeStream(opened)
+    closeStream(screen.value)
+    screen.value = opened
+    const track = (opened ?? stream.value)?.getVideoTracks()[0]
+    if (!track) return
+    if (opened) track.onended = () => void share(false) // the browser's own "stop sharing"
+    for (const tell of listeners) tell(track)
+  }
+
   const stopLight = meterLight(
     () => (hidden.value ? null : video.value),
     (l) => (light.value = l),
@@ -85,6 +100,7 @@ export function useDevices(video: Ref<HTMLVideoElement | null>) {
     gone = true
     stopLight()
     stopList()
+    closeStream(screen.value)
     close()
   })
 
@@ -101,6 +117,9 @@ export function useDevices(video: Ref<HTMLVideoElement | null>) {
     light,
     muted,
     hidden,
+    screen,
+    canShare: canShare(),
+    share,
     ready: computed(() => !!stream.value && stream.value.getTracks().length > 0),
     seen: computed(() => !!stream.value && stream.value.getVideoTracks().length > 0 && !camera.value),
     open,

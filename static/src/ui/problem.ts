@@ -26,6 +26,9 @@ const known: Record<string, () => Told> = {
   'wrong-sign-in': () => ({ title: t('badSignInTitle'), text: t('badSignInText') }),
   disabled: () => ({ title: t('disabledTitle'), text: t('disabledText') }),
   'too-many-addresses': () => ({ title: t('addressesTitle'), text: t('addressesText') }),
+  'anchor-cut': () => ({ title: t('cutTitle'), text: t('cutText') }),
+  'anchor-taken': () => ({ title: t('takenTitle'), text: t('takenText') }),
+  'no-media': () => ({ title: t('noMediaTitle'), text: t('noMediaText') }),
   'sign-in': () => ({ title: t('signInTitle'), text: t('signInText') }),
 }
 
