@@ -4,6 +4,7 @@ import { expect, type Page } from '@playwright/test'
 declare global {
   interface Window {
     shown: number[] // when a picture of the largest video was shown, ms since 1970
+    arrived: number[] // and when its last packet had come
     lines: RTCPeerConnection[]
   }
 }
@@ -11,6 +12,7 @@ declare global {
 /** Runs in the page before its own scripts: keeps every connection, and writes down when pictures are shown. */
 export function watchful(): void {
   window.shown = []
+  window.arrived = []
   window.lines = []
   const Original = window.RTCPeerConnection
   window.RTCPeerConnection = class extends Original {
@@ -21,20 +23,24 @@ export function watchful(): void {
   }
   const watched = new WeakSet<HTMLVideoElement>()
   const follow = (video: HTMLVideoElement): void => {
-    window.shown.push(performance.timeOrigin + performance.now())
-    video.requestVideoFrameCallback(() => follow(video))
+    video.requestVideoFrameCallback((_, about) => {
+      window.shown.push(performance.timeOrigin + performance.now())
+      window.arrived.push(performance.timeOrigin + (about.receiveTime ?? performance.now()))
+      follow(video)
+    })
   }
   setInterval(() => {
     const [video] = [...document.querySelectorAll('video')].sort((a, b) => b.clientWidth - a.clientWidth)
     if (!video || watched.has(video)) return
     watched.add(video)
-    video.requestVideoFrameCallback(() => follow(video))
+    follow(video)
   }, 100)
 }
 
 /** Everything that the page's connections received, and the size of what is shown now. */
 export interface Sight {
   frames: number // decoded
+  bytes: number
   freezes: number // as Chromium counts them: longer than 3 usual gaps and 150 ms over the usual
   frozen: number // s
   height: number
@@ -52,6 +58,7 @@ export function sight(page: Page): Promise<Sight> {
   return page.evaluate(async () => {
     const s = {
       frames: 0,
+      bytes: 0,
       freezes: 0,
       frozen: 0,
       height: 0,
@@ -74,6 +81,7 @@ export function sight(page: Page): Promise<Sight> {
         }
         if (r.type !== 'inbound-rtp' || r.kind !== 'video') return
         s.frames += r.framesDecoded ?? 0
+        s.bytes += r.bytesReceived ?? 0
         s.freezes += r.freezeCount ?? 0
         s.frozen += r.totalFreezesDuration ?? 0
         s.height = Math.max(s.height, r.framesDecoded ? (r.frameHeight ?? 0) : 0)
@@ -117,10 +125,19 @@ export interface Gap {
   to: number
 }
 
-/** Gaps between the pictures shown in a span that are longer than `over` ms. */
-export async function gaps(page: Page, from: number, to: number, over: number): Promise<Gap[]> {
-  const at = [from, ...(await shown(page, from, to)), to]
-  return at.slice(1).flatMap((t, i) => (t - at[i]! > over ? [{ from: at[i]!, to: t }] : []))
+/**
+ * Gaps between the pictures shown in a span that are longer than `over` ms. With late "line" only those in which the next
+ * picture also arrived late: a picture that was there in time and shown late is the machine's doing.
+ */
+export async function gaps(page: Page, from: number, to: number, over: number, late: 'line' | 'any'): Promise<Gap[]> {
+  const pairs = await page.evaluate(() => window.shown.map((t, i) => [t, window.arrived[i]!] as const))
+  const inside = pairs.filter(([t]) => t >= from && t <= to)
+  const all = inside.slice(1).map(([t, arrived], i) => ({ from: inside[i]![0], to: t, waited: arrived - inside[i]![1] }))
+  const edges = [
+    { from, to: inside[0]?.[0] ?? to, waited: over },
+    { from: inside.at(-1)?.[0] ?? from, to, waited: over },
+  ]
+  return [...all, ...edges].filter((g) => g.to - g.from > over && (late === 'any' || g.waited > over * 0.75))
 }
 
 /** The longest of some gaps, and all of them together, ms. */

@@ -33,7 +33,7 @@ test('loss towards viewers, and bursts', async ({ shop }) => {
     await good.waitForTimeout(span)
     const to = Date.now()
     const share = ((await sight(good)).frames - seen.frames) / ((await sent(studio)).frames - made.frames)
-    const late = await gaps(good, from, to, freeze)
+    const late = await gaps(good, from, to, freeze, 'any')
     const calm = sum(late)
     measured(
       'others meanwhile',
@@ -44,7 +44,7 @@ test('loss towards viewers, and bursts', async ({ shop }) => {
     measured('key frames asked meanwhile', 'one per second and layer at most', `${asked} in ${span / 1000} s`)
     const found = []
     for (const [i, v] of lossy.entries()) {
-      const g = sum(without(await gaps(v.page, from, to, freeze), late))
+      const g = sum(without(await gaps(v.page, from, to, freeze, 'line'), late))
       const [s, b] = [await sight(v.page), all[i]!]
       const lost = `${s.nacks - b.nacks} nacks, ${s.plis - b.plis} PLIs, Chromium: ${s.freezes - b.freezes} freezes ${(s.frozen - b.frozen).toFixed(2)} s`
       const value = `longest freeze ${g.longest} ms, frozen ${percent(g.frozen / span)}; ${lost}`

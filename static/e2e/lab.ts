@@ -61,9 +61,15 @@ export class Place {
     ingress([], this.port, [...udp, ...drop(t.up)])
   }
 
+  /** Makes the line good again. */
+  mend(): void {
+    this.trouble()
+    this.narrow()
+  }
+
   /** Narrows the line towards the place to so many kbit/s, with room for 3 s in the queue; nothing given: wide again. */
   narrow(kbit?: number): void {
-    if (!kbit) return void run('tc', 'qdisc', 'del', 'dev', this.port, 'root')
+    if (!kbit) return void run('tc', 'qdisc', 'replace', 'dev', this.port, 'root', 'pfifo')
     const queue = Math.round((kbit * 1000 * 3) / 8)
     run('tc', ...`qdisc replace dev ${this.port} root tbf rate ${kbit}kbit burst 10kb limit ${queue}`.split(' '))
   }
@@ -91,6 +97,25 @@ export class Place {
     chmodSync(wrapper, 0o755)
     const film = camera ? [`--use-file-for-fake-video-capture=${camera}`] : []
     return chromium.launch({ executablePath: wrapper, args: [...flags, ...film] })
+  }
+
+  /** Ends every process at the place at once, as when a machine loses power. */
+  slay(): void {
+    const all = ip(`netns pids ${this.name}`).split('\n').filter(Boolean)
+    for (const pid of all) {
+      try {
+        process.kill(Number(pid), 'SIGKILL')
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error // one has gone with its parent
+      }
+    }
+    this.chromium = undefined
+  }
+
+  /** Takes the line and the place away; its name is free at once, though the kernel may clean up later. */
+  remove(): void {
+    ip(`link del ${this.port}`)
+    ip(`netns del ${this.name}`)
   }
 
   /** Closes the Chromium, with its pages' good-byes. */
@@ -186,13 +211,13 @@ export class Lab {
   /** Closes every Chromium and mends every line, for the next test. */
   async clear(): Promise<void> {
     await Promise.all([...this.places.values()].map((p) => p.close()))
-    for (const p of this.places.values()) p.trouble()
+    for (const p of this.places.values()) p.mend()
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.places.values()].map((p) => p.close()))
     await this.kill('SIGTERM')
-    for (const name of ['server', ...this.places.keys()]) ip(`netns del ${name}`)
+    for (const p of [this.server, ...this.places.values()]) p.remove()
     ip('link del lab')
     rmSync(this.folder, { recursive: true, force: true })
   }

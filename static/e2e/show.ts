@@ -17,6 +17,7 @@ export class Shop {
   readonly passwords = new Map<string, string>()
   readonly tokens = new Map<string, string>()
   readonly camera: string
+  readonly url = home
 
   constructor(readonly lab: Lab) {
     this.camera = join(lab.folder, 'camera.y4m')
@@ -30,11 +31,11 @@ export class Shop {
   }
 
   /** A JSON request by somebody with a token, from the laboratory's bridge. */
-  async ask<T>(who: string, method: string, path: string, body?: unknown): Promise<T> {
-    const headers = { Authorization: `Bearer ${this.tokens.get(who)}`, 'Content-Type': 'application/json' }
+  async ask<T>(who: string, method: string, path: string, body?: unknown, more: Record<string, string> = {}): Promise<T> {
+    const headers = { ...more, Authorization: `Bearer ${this.tokens.get(who)}`, 'Content-Type': 'application/json' }
     const res = await fetch(home + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) })
     expect(res.ok, `${method} ${path}: ${res.status}`).toBe(true)
-    return (await res.json()) as T
+    return (res.status === 204 ? undefined : await res.json()) as T
   }
 
   async session(...anchors: string[]): Promise<Session> {
@@ -44,6 +45,16 @@ export class Shop {
     const plan = { title: '坏天气里的一场', starts_at: new Date().toISOString(), anchors, shelf: [{ sku_id: sku }] }
     const made = await this.ask<{ id: number }>('operator', 'POST', '/api/v1/sessions', plan)
     return { id: made.id, anchors, sku }
+  }
+
+  /** Says something in the shop's name in the room. */
+  async notice(session: Session, text: string): Promise<void> {
+    await this.ask('operator', 'POST', `/api/v1/sessions/${session.id}/notices`, { text })
+  }
+
+  /** Places an order; the same key again gives the same order. */
+  async order(who: string, cart: unknown, key: string): Promise<{ id: string; state: string }> {
+    return this.ask(who, 'POST', '/api/v1/orders', cart, { 'Idempotency-Key': key })
   }
 
   /** A counter of the server. */
