@@ -6,7 +6,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 GO_FILES := $(shell find cmd internal accounts catalog chat live orders reports stream static -name '*.go' 2>/dev/null)
 PAGE_FILES := $(shell find static/src static/public -type f 2>/dev/null) static/index.html static/vite.config.ts static/package.json
 
-.PHONY: help run test test-go test-web test-browser bench build lint fmt pages clean tools
+.PHONY: help run test test-go test-web test-browser test-faults soak bench build lint fmt pages clean tools
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
@@ -28,19 +28,26 @@ static/node_modules/.installed: static/package.json static/package-lock.json
 	cd static && npm ci --no-audit --no-fund
 	touch $@
 
-test: tools lint test-go test-web test-browser ## every test: Go with the race detector on SQLite and PostgreSQL, web units, real Chromium
+test: tools lint test-go test-web test-browser test-faults ## every test: Go with the race detector on SQLite and PostgreSQL, web units, real Chromium
 
 tools: ## what the tests need and a Debian machine may lack: PostgreSQL, Chromium, a CJK font
 	./tools/install
 
 test-go: tools ## Go tests with the race detector
-	go test -race -timeout 15m ./...
+	go test -race -timeout 15m $$(go list ./... | grep -v /duoduopin/faults$$)
 
 test-web: static/node_modules/.installed ## web unit tests, types and lint
 	cd static && npm run check && npm test
 
 test-browser: tools build ## the whole story in a real Chromium
 	cd static && npm run e2e
+
+test-faults: tools build ## bad networks and hostile peers, staged in network namespaces; prints a table of what was measured
+	go test -count=1 -v -timeout 5m ./cmd/duoduopin/faults
+	cd static && ../tools/lab npx playwright test -c e2e/faults.config.ts
+
+soak: tools build ## five anchors and five viewers for ten minutes without a freeze
+	cd static && SOAK_MINUTES=10 ../tools/lab npx playwright test -c e2e/faults.config.ts long
 
 lint: ## formatting and vet
 	@test -z "$$(gofmt -l $(GO_FILES))" || { echo "not gofmt'd:"; gofmt -l $(GO_FILES); exit 1; }

@@ -5,6 +5,7 @@ const port = 18080
 // The real server on a fresh demo shop, the real Chromium of Debian with a fake camera.
 export default defineConfig({
   testDir: 'e2e',
+  testIgnore: ['faults*.spec.ts', 'long.spec.ts'], // e2e/faults.config.ts
   outputDir: 'test-results',
   timeout: 180_000,
   expect: { timeout: 20_000 },
