@@ -32,6 +32,7 @@ type MediaResult struct {
 	Floor           Floors    `json:"floor_cpu_seconds_per_million_packets"`
 	FloorRounds     [2]Floors `json:"floor_rounds"` // before and after
 	Ratio           float64   `json:"ratio_to_floor_gso_3"`
+	Ratio10         float64   `json:"ratio_to_floor_gso_10"` // a server that sends a frame's packets together is measured by this one
 	ReceivedShare   float64   `json:"received_share"`
 	ControlShare    float64   `json:"control_received_share"` // of a whole pion client among them
 	ControlPackets  int64     `json:"control_packets"`
@@ -42,10 +43,9 @@ type MediaResult struct {
 	KeyFrameMsP95   float64   `json:"first_key_frame_ms_p95"`
 	LatencyMsP50    float64   `json:"latency_ms_p50"`
 	LatencyMsP95    float64   `json:"latency_ms_p95"`
-	MemoryPerViewer float64   `json:"memory_per_viewer_kib"`     // see Target.held
-	RSSPerViewer    float64   `json:"rss_growth_per_viewer_kib"` // misses what fits into pages that were idle before
-	CPUPerJoinMs    float64   `json:"cpu_ms_per_join"`           // with nobody on air: without any forwarding
-	GeneratorCPU    float64   `json:"generator_cpu_share"`       // of one CPU; near 1 it was the generator that was measured
+	MemoryPerViewer float64   `json:"memory_per_viewer_kib"` // see Target.held
+	CPUPerJoinMs    float64   `json:"cpu_ms_per_join"`       // with nobody on air: without any forwarding
+	GeneratorCPU    float64   `json:"generator_cpu_share"`   // of one CPU; near 1 it was the generator that was measured
 	Growth          []Growth  `json:"growth,omitempty"`
 }
 
@@ -116,7 +116,7 @@ func Media(ctx context.Context, t *Target, o MediaOptions) (MediaResult, error) 
 		}
 	}
 	r.Floor = r.FloorRounds[0].mean(r.FloorRounds[1])
-	r.Ratio = ratio(r.CPUPerMillion, r.Floor.GSO3)
+	r.Ratio, r.Ratio10 = ratio(r.CPUPerMillion, r.Floor.GSO3), ratio(r.CPUPerMillion, r.Floor.GSO10)
 	return r, nil
 }
 
@@ -157,7 +157,6 @@ func (r *MediaResult) audience(ctx context.Context, s *show) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	rss := s.rss()
 	memory, err := s.held(ctx)
 	if err != nil {
 		return err
@@ -171,7 +170,6 @@ func (r *MediaResult) audience(ctx context.Context, s *show) (err error) {
 	if err := wait(ctx, s.o.Calm); err != nil {
 		return err
 	}
-	r.RSSPerViewer = round(float64(s.rss()-rss) / float64(len(c.all())) / 1024)
 	full, err := s.held(ctx)
 	if err != nil {
 		return err

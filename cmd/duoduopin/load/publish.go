@@ -174,18 +174,14 @@ func (t *Target) offer(ctx context.Context, path, token, sdp string) (resource, 
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	res, body, err := exchange(http.DefaultClient, req)
+	status, resource, body, err := exchange(http.DefaultClient, req)
 	if err != nil {
 		return "", "", err
 	}
-	if res.StatusCode != http.StatusCreated {
-		return "", "", fmt.Errorf("POST %s: %d %s", path, res.StatusCode, body)
+	if status != http.StatusCreated || resource == "" {
+		return "", "", fmt.Errorf("POST %s: %d %s", path, status, body)
 	}
-	at, err := res.Location()
-	if err != nil {
-		return "", "", err
-	}
-	return at.String(), string(body), nil
+	return resource, string(body), nil
 }
 
 // drop ends a WHIP or WHEP resource.
@@ -194,6 +190,6 @@ func (t *Target) drop(ctx context.Context, resource string) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = exchange(http.DefaultClient, req)
+	_, _, err = do(http.DefaultClient, req)
 	return err
 }

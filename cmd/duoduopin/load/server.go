@@ -169,22 +169,22 @@ func (t *Target) get(ctx context.Context, path string) (int, []byte, error) {
 }
 
 func do(c *http.Client, req *http.Request) (int, []byte, error) {
-	res, body, err := exchange(c, req)
-	if err != nil {
-		return 0, nil, err
-	}
-	return res.StatusCode, body, nil
+	status, _, body, err := exchange(c, req)
+	return status, body, err
 }
 
-// exchange asks and reads the whole answer; its body is closed.
-func exchange(c *http.Client, req *http.Request) (*http.Response, []byte, error) {
+// exchange asks, and reads the whole answer; location is the absolute URL of what was made, if the answer names one.
+func exchange(c *http.Client, req *http.Request) (status int, location string, body []byte, err error) {
 	res, err := c.Do(req)
 	if err != nil {
-		return nil, nil, err
+		return 0, "", nil, err
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	return res, body, err
+	if at, err := res.Location(); err == nil {
+		location = at.String()
+	}
+	body, err = io.ReadAll(res.Body)
+	return res.StatusCode, location, body, err
 }
 
 // call posts JSON and wants a success.
