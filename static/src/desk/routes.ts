@@ -12,7 +12,7 @@ function page(
   title: Title,
   roles: Role[],
   component: RouteRecordRaw['component'],
-  props?: typeof id,
+  props?: (route: RouteLocationNormalized) => Record<string, unknown>,
 ): RouteRecordRaw {
   return { path, name, component: component!, props: props ?? false, meta: { roles, title: () => t(title) } } as RouteRecordRaw
 }
@@ -22,6 +22,18 @@ export const deskRoutes: RouteRecordRaw[] = [
   page('/desk', 'desk', 'sessions', crew, () => import('./sessions/SessionsPage.vue')),
   page('/desk/sessions/new', 'desk-session-new', 'newSession', ['operator'], () => import('./sessions/SessionNewPage.vue')),
   page('/desk/sessions/:id(\\d+)', 'desk-session', 'session', crew, () => import('./sessions/SessionPage.vue'), id),
+  page('/desk/sessions/:id(\\d+)/viewers', 'desk-viewers', 'viewers', crew, () => import('./media/ViewersPage.vue'), id),
+  page(
+    '/desk/sessions/:id(\\d+)/viewers/:viewer',
+    'desk-viewer',
+    'viewer',
+    crew,
+    () => import('./media/ViewerPage.vue'),
+    (route) => ({
+      ...id(route),
+      viewer: String(route.params.viewer),
+    }),
+  ),
   page('/desk/products', 'desk-products', 'products', crew, () => import('./products/ProductsPage.vue')),
   page('/desk/products/new', 'desk-product-new', 'newProduct', ['operator'], () => import('./products/ProductNewPage.vue')),
   page('/desk/products/:id(\\d+)', 'desk-product', 'product', crew, () => import('./products/ProductPage.vue'), id),

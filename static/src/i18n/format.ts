@@ -14,6 +14,10 @@ function format(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
 export const clockTime = (at: string | number | Date): string =>
   format({ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(new Date(at))
 
+/** 19:24:05 */
+export const clockSeconds = (at: string | number | Date): string =>
+  format({ hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' }).format(new Date(at))
+
 /** 7月8日 */
 export const day = (at: string | number | Date): string => format({ month: 'short', day: 'numeric' }).format(new Date(at))
 
