@@ -89,7 +89,7 @@ test('kill -9 of the server while live and selling', async ({ shop }) => {
   const from = Date.now()
   await shop.lab.start()
   const ready = Date.now() - from
-  const chat = chatAfter(shop, session, viewer, from)
+  const chat = shop.chatAfter(session, viewer, '我们回来了', from)
   const back = await pictureAfter(viewer, from + 1000, 60_000)
   const heard = await chat
   const again = await shop.order('buyer', cart, 'before-the-crash')
@@ -100,13 +100,6 @@ test('kill -9 of the server while live and selling', async ({ shop }) => {
   expect.soft(back + 1000).toBeLessThan(15_000)
   await expect.poll(() => state(shop, session)).toBe('live')
 })
-
-/** How long after `from` the viewer reads what the shop says, ms. */
-async function chatAfter(shop: Shop, session: Session, viewer: Page, from: number): Promise<number> {
-  await shop.notice(session, '我们回来了')
-  await expect(viewer.getByTestId('chat-list')).toContainText('我们回来了', { timeout: 30_000 })
-  return Date.now() - from
-}
 
 const state = async (shop: Shop, session: Session): Promise<string> =>
   (await shop.ask<{ state: string }>('operator', 'GET', `/api/v1/sessions/${session.id}`)).state

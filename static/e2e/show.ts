@@ -52,6 +52,13 @@ export class Shop {
     await this.ask('operator', 'POST', `/api/v1/sessions/${session.id}/notices`, { text })
   }
 
+  /** Says something in the room, and gives how long after `from` a viewer reads it, ms. */
+  async chatAfter(session: Session, page: Page, text: string, from = Date.now()): Promise<number> {
+    await this.notice(session, text)
+    await expect(page.getByTestId('chat-list')).toContainText(text, { timeout: 90_000 })
+    return Date.now() - from
+  }
+
   /** Places an order; the same key again gives the same order. */
   async order(who: string, cart: unknown, key: string): Promise<{ id: string; state: string }> {
     return this.ask(who, 'POST', '/api/v1/orders', cart, { 'Idempotency-Key': key })
