@@ -93,7 +93,7 @@ func (f *follower) follows(p *publisher, l *layer, s *slot) bool {
 	which := &f.audio
 	if l.video() {
 		which = &f.video
-		if *which != l && !(s.key && f.better(l, now())) {
+		if *which != l && (!s.key || !f.better(l, now())) {
 			return false
 		}
 	}

@@ -41,10 +41,14 @@ func (s *Service) Routes(api *web.API) {
 	}, s.getMedia)
 	s.checkRoutes(api)
 	crew := web.Only(web.Operator, web.Assistant)
-	web.Handle(api, web.Op{ID: "session-media-viewers", Method: http.MethodGet, Path: "/api/v1/sessions/{id}/media/viewers", Tag: "media",
-		Summary: "Everybody who watches and how well, worst first", Access: crew}, s.getViewers)
-	web.Handle(api, web.Op{ID: "session-media-viewer", Method: http.MethodGet, Path: "/api/v1/sessions/{id}/media/viewers/{viewer}", Tag: "media",
-		Summary: "One viewer's path: why is it bad?", Access: crew}, s.getViewer)
+	web.Handle(api, web.Op{
+		ID: "session-media-viewers", Method: http.MethodGet, Path: "/api/v1/sessions/{id}/media/viewers", Tag: "media",
+		Summary: "Everybody who watches and how well, worst first", Access: crew,
+	}, s.getViewers)
+	web.Handle(api, web.Op{
+		ID: "session-media-viewer", Method: http.MethodGet, Path: "/api/v1/sessions/{id}/media/viewers/{viewer}", Tag: "media",
+		Summary: "One viewer's path: why is it bad?", Access: crew,
+	}, s.getViewer)
 }
 
 // protocol adds an endpoint and its resources with every method that RFC 9725 speaks of: GET and HEAD have nothing to
