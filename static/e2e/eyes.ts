@@ -14,11 +14,22 @@ export function watchful(): void {
   window.shown = []
   window.arrived = []
   window.lines = []
+  // The weak one here is the laboratory's machine, not the anchor's: no smaller pictures because the processors are busy.
+  const steady = (line: RTCPeerConnection): void => {
+    for (const sender of line.getSenders()) {
+      if (sender.track?.kind !== 'video') continue
+      void sender.setParameters({
+        ...sender.getParameters(),
+        degradationPreference: 'maintain-framerate-and-resolution',
+      } as unknown as RTCRtpSendParameters)
+    }
+  }
   const Original = window.RTCPeerConnection
   window.RTCPeerConnection = class extends Original {
     constructor(configuration?: RTCConfiguration) {
       super(configuration)
       window.lines.push(this)
+      this.addEventListener('connectionstatechange', () => this.connectionState === 'connected' && steady(this))
     }
   }
   const watched = new WeakSet<HTMLVideoElement>()

@@ -38,7 +38,7 @@ test('loss towards viewers, and bursts', async ({ shop }) => {
     measured(
       'others meanwhile',
       'frames within 1 %',
-      `${percent(share)} of the frames sent; the machine itself was late for ${calm.frozen} ms`,
+      `${percent(share)} of the frames sent; the machine itself was late for ${calm.frozen} ms; ${await shop.layers(session)}`,
     )
     const asked = (await shop.metric('duoduopin_stream_key_requests_total')) - keys
     measured('key frames asked meanwhile', 'one per second and layer at most', `${asked} in ${span / 1000} s`)
@@ -46,8 +46,9 @@ test('loss towards viewers, and bursts', async ({ shop }) => {
     for (const [i, v] of lossy.entries()) {
       const g = sum(without(await gaps(v.page, from, to, freeze, 'line'), late))
       const [s, b] = [await sight(v.page), all[i]!]
+      const rate = Math.round(((s.bytes - b.bytes) * 8) / span)
       const lost = `${s.nacks - b.nacks} nacks, ${s.plis - b.plis} PLIs, Chromium: ${s.freezes - b.freezes} freezes ${(s.frozen - b.frozen).toFixed(2)} s`
-      const value = `longest freeze ${g.longest} ms, frozen ${percent(g.frozen / span)}; ${lost}`
+      const value = `longest freeze ${g.longest} ms, frozen ${percent(g.frozen / span)}; ${s.height} lines, ${rate} kbit/s; ${lost}`
       measured(`loss ${v.perMille / 10} % towards a viewer`, v.accepted, value)
       found.push(g)
     }

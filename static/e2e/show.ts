@@ -24,6 +24,11 @@ export class Shop {
     film(this.camera, { width: 640, height: 360, fps: 15, frames: 45, noise: 0.5 })
   }
 
+  /** From now on cameras film small and seldom, so that two processors can hold five anchors. */
+  small(): void {
+    film(this.camera, { width: 160, height: 90, fps: 10, frames: 30, noise: 0.3 })
+  }
+
   hire(name: string, role: string): void {
     const said = this.lab.command('user', 'add', name, '--role', role)
     this.passwords.set(name, said.slice(said.lastIndexOf(' ') + 1))
@@ -45,6 +50,22 @@ export class Shop {
     const plan = { title: '坏天气里的一场', starts_at: new Date().toISOString(), anchors, shelf: [{ sku_id: sku }] }
     const made = await this.ask<{ id: number }>('operator', 'POST', '/api/v1/sessions', plan)
     return { id: made.id, anchors, sku }
+  }
+
+  /** What the anchors send, layer by layer, in words. */
+  async layers(session: Session): Promise<string> {
+    interface Layer {
+      rid: string
+      height: number
+      fps: number
+      bitrate: number
+      viewers: number
+      alive: boolean
+      kind: string
+    }
+    const media = await this.ask<{ publishers: { layers: Layer[] }[] }>('operator', 'GET', `/api/v1/sessions/${session.id}/media`)
+    const pictures = media.publishers.flatMap((p) => p.layers).filter((l) => l.kind === 'video' && l.alive)
+    return pictures.map((l) => `${l.rid || 'one'} ${l.height} lines ${Math.round(l.bitrate / 1000)} kbit/s`).join(', ')
   }
 
   /** Says something in the shop's name in the room. */
