@@ -5,6 +5,7 @@ import { arrive, expectMovingPicture } from './people'
 
 // Picture where WebRTC does not go, what is kept of the show, and what the desk sees of the lines.
 test('HLS, recording and figures of a picture from a real camera page', async ({ browser }, info) => {
+  const note = (type: string, description: string) => info.annotations.push({ type, description })
   const operator = await arrive(browser, 'desk', 'operator')
   const anchor = await arrive(browser, 'desk', 'anchor2')
   const made = await operator.request.post('/api/v1/sessions', {
@@ -42,8 +43,8 @@ test('HLS, recording and figures of a picture from a real camera page', async ({
     const viewers = await (await operator.request.get(`/api/v1/sessions/${id}/media/viewers`)).json()
     const path = await (await operator.request.get(`/api/v1/sessions/${id}/media/viewers/${viewers.items[0].viewer}`)).json()
     expect(path.seats[0].video.state).toBe('live')
-    console.log('layers', JSON.stringify(media.publishers[0].layers))
-    console.log('path', JSON.stringify({ ...path, history: path.history.length }))
+    note('layers', JSON.stringify(media.publishers[0].layers))
+    note('path', JSON.stringify({ ...path, history: path.history.length }))
     await viewer.context().close()
   })
 
@@ -56,7 +57,7 @@ test('HLS, recording and figures of a picture from a real camera page', async ({
     const file = info.outputPath('kept.mp4')
     writeFileSync(file, body)
     const probe = execFileSync('ffprobe', ['-v', 'error', '-show_entries', 'stream=codec_name:format=duration', '-of', 'default=nw=1', file]).toString()
-    console.log('recording', probe.replace(/\n/g, ' '))
+    note('recording', probe)
     expect(probe).toContain('h264')
     expect(probe).toContain('opus')
     execFileSync('ffmpeg', ['-v', 'error', '-xerror', '-i', file, '-f', 'null', '-'])
