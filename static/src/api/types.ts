@@ -254,21 +254,21 @@ export interface MediaStatus {
   viewers_by_transport: Record<string, number>
   viewers_by_layer?: Record<string, number>
   bitrate_out?: number // bit/s
-  loss_out?: number // 0..1
-  rtt_ms_p50?: number
+  loss_out?: number | null // 0..1, null before any report
+  rtt_ms_p50?: number | null
   hls_viewers?: number
 }
 
 /** How one viewer is reached, as in the list of viewers. */
 export interface MediaViewer {
   viewer: string // public short id
-  account?: string
+  account?: number // id, none for a visitor
   transport: string
   since: string
   bitrate: number // bit/s
   estimate: number // bit/s
   loss: number // 0..1
-  rtt_ms: number
+  rtt_ms: number | null
   layer: string
   quality: 'auto' | 'smooth' | 'clear'
   video: boolean
@@ -277,13 +277,13 @@ export interface MediaViewer {
 /** One place of a viewer: what of an anchor's picture or sound arrives there. */
 export interface MediaSeat {
   layer: string
-  wanted: string
-  state: string
-  bitrate: number
+  wanted?: string // the layer it goes over to at the next key frame
+  state: 'idle' | 'waiting' | 'catching' | 'live'
+  packets: number
+  bytes: number
   lost: number
   resent: number
   switches: number
-  waiting_since?: string | null
 }
 
 export interface MediaMoment {
@@ -292,17 +292,16 @@ export interface MediaMoment {
   bitrate: number
   loss: number
   rtt_ms: number
-  layer: string
+  rank: number // 3 the best layer, 1 the lowest, 0 no picture
 }
 
 export interface MediaViewerPath extends MediaViewer {
   address_kind?: 'ipv4' | 'ipv6'
   nacks?: number
   resent?: number
-  plis?: number
-  frozen_guess?: number // seconds, or a share: shown as it is told
+  queue_ms?: number // how long packets wait on the way
   seats: { anchor: string; video?: MediaSeat | null; audio?: MediaSeat | null }[]
-  history: MediaMoment[]
+  history?: MediaMoment[]
   why: string[]
 }
 
@@ -313,6 +312,7 @@ export interface Recording {
   ended_at?: string | null
   seconds: number
   bytes: number
+  note?: string // video-codec-not-recordable: sound only
   url: string
   index_url: string
 }
@@ -323,8 +323,9 @@ export interface LineCheckResult {
   bitrate: number // bit/s
   loss: number // 0..1
   jitter_ms: number
-  rtt_ms: number
-  video?: { width?: number; height?: number; fps?: number }
+  rtt_ms: number | null
+  video?: { width: number; height: number; fps: number } | null
+  audio?: boolean
   verdict: 'good' | 'fair' | 'poor'
   causes: string[]
 }

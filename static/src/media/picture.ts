@@ -53,10 +53,10 @@ export class PictureLine {
     const status = await this.put(address, wish)
     this.busy = false
     if (address !== this.address) return void this.tell() // it was another connection's
-    if (status >= 200 && status < 300) this.told = wish
-    else if (status >= 400 && status < 500 && status !== 429)
-      return void (this.address = '') // it knows no such thing
-    else return void (this.timer = setTimeout(() => void this.tell(), again))
+    if (status === 404 || status === 405) return void (this.address = '') // it knows no such thing
+    const final = status >= 200 && status < 500 && status !== 429
+    if (!final) return void (this.timer = setTimeout(() => void this.tell(), again))
+    this.told = wish // also one that was refused: the same words would be refused again
     void this.tell()
   }
 

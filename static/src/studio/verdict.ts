@@ -18,7 +18,7 @@ export const verdictOf = (r: LineCheckResult): string => t(verdicts[r.verdict] ?
 
 /** 上行 3.1 Mbit/s，丢包 0.2%，往返 24 毫秒 */
 export const measuredOf = (r: LineCheckResult): string =>
-  t('measured', { rate: bitrateText(r.bitrate), loss: (r.loss * 100).toFixed(1), rtt: Math.round(r.rtt_ms) })
+  t('measured', { rate: bitrateText(r.bitrate), loss: (r.loss * 100).toFixed(1), rtt: r.rtt_ms === null ? '—' : Math.round(r.rtt_ms) })
 
 /** What to do, one sentence per cause; a cause that is not known here is left to the verdict. */
 export const adviceOf = (r: LineCheckResult): string[] => r.causes.flatMap((c) => (advice[c] ? [t(advice[c])] : []))

@@ -10,7 +10,7 @@ const moment = (second: number): MediaMoment => ({
   bitrate: 2_000_000,
   loss: 0.05,
   rtt_ms: 40,
-  layer: 'f',
+  rank: 3,
 })
 
 it('draws Mbit/s, percent and ms', () => {

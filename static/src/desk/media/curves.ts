@@ -2,7 +2,7 @@
 import type { EChartsOption } from 'echarts'
 import type { MediaMoment } from '@/api/types'
 import { clockSeconds } from '@/i18n/format'
-import { percent, rate, seenLayer } from './figures'
+import { percent, rate, rankName } from './figures'
 
 export interface CurveColours {
   text: string
@@ -113,7 +113,7 @@ function words(history: MediaMoment[], at: number | undefined, w: CurveWords): s
   const m = history.find((x) => Date.parse(x.at) === at)
   if (!m) return ''
   return [
-    `${clockSeconds(m.at)} · ${seenLayer(m.layer)}`,
+    `${clockSeconds(m.at)} · ${rankName(m.rank)}`,
     `${w.bitrate} ${rate(m.bitrate)}`,
     `${w.estimate} ${rate(m.estimate)}`,
     `${w.loss} ${percent(m.loss)}`,

@@ -24,8 +24,18 @@ const layers: Record<string, Words> = { f: 'layerF', h: 'layerH', q: 'layerQ', '
 export const layerName = (l: Pick<MediaLayer, 'rid' | 'kind'>): string =>
   l.kind === 'audio' ? t('layerAudio') : layers[l.rid] ? t(layers[l.rid]!) : l.rid
 
-/** What a viewer sees: '' is none. */
-export const seenLayer = (rid: string): string => (rid === '' ? t('layerNone') : layerName({ rid, kind: 'video' }))
+/** A layer of the picture by its rid, '' where there is only one. */
+export const pictureLayer = (rid: string): string => layerName({ rid, kind: 'video' })
+
+const ranks: Words[] = ['layerNone', 'layerQ', 'layerH', 'layerF']
+/** How good the picture was: 3 the best layer, 0 none. */
+export const rankName = (rank: number): string => t(ranks[rank] ?? 'layerNone')
+
+/** A round trip, which may not be known yet. */
+export const roundTrip = (ms: number | null | undefined): string => (typeof ms === 'number' ? t('ms', { ms: Math.round(ms) }) : '—')
+
+const seatStates: Record<string, Words> = { idle: 'seatIdle', waiting: 'seatWaiting', catching: 'seatCatching', live: 'seatLive' }
+export const seatState = (state: string): string => (seatStates[state] ? t(seatStates[state]!) : state)
 
 const transports: Record<string, Words> = { udp: 'viaUdp', tcp: 'viaTcp', pc: 'viaPc', hls: 'viaHls' }
 export const transportName = (name: string): string => (transports[name] ? t(transports[name]!) : name)
@@ -47,7 +57,7 @@ function shares(counts: [key: string, label: string, count: number][]): Share[] 
 
 /** Viewers by what they see, the best first. */
 export const byLayer = (m: MediaStatus): Share[] =>
-  shares(['f', 'h', 'q', ''].map((rid) => [rid, seenLayer(rid), m.viewers_by_layer?.[rid] ?? 0]))
+  shares(['f', 'h', 'q', ''].map((rid) => [rid, pictureLayer(rid), m.viewers_by_layer?.[rid] ?? 0]))
 
 /** Viewers by how they connect, HLS too. */
 export const byTransport = (m: MediaStatus): Share[] =>
@@ -69,6 +79,8 @@ export const anchorRows = (anchors: SessionAnchor[], publishers: MediaPublisher[
   anchors.map((anchor) => ({ anchor, publisher: publishers.find((p) => p.anchor === anchor.name) ?? null }))
 
 const causes = [
+  'no-way',
+  'queue',
   'no-publisher-picture',
   'publisher-loss',
   'low-estimate',
