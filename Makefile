@@ -30,7 +30,7 @@ static/node_modules/.installed: static/package.json static/package-lock.json
 
 test: tools lint test-go test-web test-browser test-faults ## every test: Go with the race detector on SQLite and PostgreSQL, web units, real Chromium
 
-tools: ## what the tests need and a Debian machine may lack: PostgreSQL, Chromium, a CJK font
+tools: ## what the tests need and a Debian machine may lack: PostgreSQL, Chromium, a CJK font, nftables, GStreamer
 	./tools/install
 
 test-go: tools ## Go tests with the race detector

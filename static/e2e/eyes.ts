@@ -162,15 +162,19 @@ export function without(of: Gap[], others: Gap[]): Gap[] {
   return of.filter((g) => !others.some((o) => o.from < g.to && o.to > g.from))
 }
 
-/** How long after `from` (ms since 1970) the picture moves: the third picture of a run without gaps over 300 ms. */
+/**
+ * How long after `from` (ms since 1970) the picture moves: the first shown picture that came in after it, and after which
+ * two more follow without gaps over 300 ms. What was still in the jitter buffer does not count.
+ */
 export async function pictureAfter(page: Page, from: number, patience = 30_000): Promise<number> {
   let found = -1
   const look = async (): Promise<number> => {
-    const at = await shown(page, from)
+    const pairs = await page.evaluate(() => window.shown.map((t, i) => [t, window.arrived[i]!] as const))
+    const at = pairs.filter(([, arrived]) => arrived >= from).map(([t]) => t)
     const i = at.findIndex((t, n) => n + 2 < at.length && at[n + 1]! - t < 300 && at[n + 2]! - at[n + 1]! < 300)
     if (i >= 0) found = Math.round(at[i]! - from)
     return found
   }
-  await expect.poll(look, { timeout: patience, intervals: [50] }).toBeGreaterThanOrEqual(0)
+  await expect.poll(look, { timeout: patience, intervals: [100] }).toBeGreaterThanOrEqual(0)
   return found
 }

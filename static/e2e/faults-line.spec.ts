@@ -48,13 +48,17 @@ test('a viewer changes address', async ({ shop }) => {
   const restarts = await shop.metric('duoduopin_stream_ice_restarts_total')
 
   place.move(200)
-  const back = await pictureAfter(page, Date.now() + 300) // what was in the jitter buffer is shown a little longer
+  const back = await pictureAfter(page, Date.now())
   const by = (await shop.metric('duoduopin_stream_ice_restarts_total')) > restarts ? 'ICE restart' : 'a new WHEP or the old path moved'
-  measured('viewer changes address', 'media within 5 s by ICE restart, else 10 s', `picture ${back + 300} ms, ${by}`)
+  measured(
+    'viewer changes address',
+    'media within 5 s by ICE restart, else 10 s',
+    `picture ${back} ms, ${by}; now ${(await sight(page)).protocol}, ${await page.evaluate(() => window.lines.length)} connection(s) made`,
+  )
   const heard = await shop.chatAfter(session, page, '换网络之后')
   await expect(page.getByTestId('chat-list').getByText('换网络之前')).toHaveCount(1)
   measured('the chat of one who changes address', 'goes on where it was', `${heard} ms, nothing twice`)
-  expect(back + 300).toBeLessThan(by === 'ICE restart' ? 5000 : 10_000)
+  expect(back).toBeLessThan(by === 'ICE restart' ? 5000 : 10_000)
 })
 
 test('UDP is blocked', async ({ shop }) => {
