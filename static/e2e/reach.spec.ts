@@ -56,7 +56,15 @@ test('HLS, recording and figures of a picture from a real camera page', async ({
     const body = await (await operator.request.get(kept.url)).body()
     const file = info.outputPath('kept.mp4')
     writeFileSync(file, body)
-    const probe = execFileSync('ffprobe', ['-v', 'error', '-show_entries', 'stream=codec_name:format=duration', '-of', 'default=nw=1', file]).toString()
+    const probe = execFileSync('ffprobe', [
+      '-v',
+      'error',
+      '-show_entries',
+      'stream=codec_name:format=duration',
+      '-of',
+      'default=nw=1',
+      file,
+    ]).toString()
     note('recording', probe)
     expect(probe).toContain('h264')
     expect(probe).toContain('opus')
