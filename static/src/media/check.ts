@@ -38,8 +38,8 @@ export async function checkLine(
     const available = await send(pc, onProgress, signal)
     return { ...(await resultOf(location, signal)), available }
   } finally {
-    pc.close()
     void withdraw(location)
+    pc.close()
   }
 }
 
