@@ -320,6 +320,7 @@ export interface Recording {
 /** What came of the check of camera, microphone and line before the show. */
 export interface LineCheckResult {
   seconds: number
+  available?: number // bit/s the browser takes the line to carry; not of the server
   bitrate: number // bit/s
   loss: number // 0..1
   jitter_ms: number

@@ -26,7 +26,10 @@ class FakeConnection extends EventTarget {
   async getStats() {
     this.bytes += 250_000
     this.at += 1_000
-    return new Map([['v', { type: 'outbound-rtp', kind: 'video', timestamp: this.at, bytesSent: this.bytes }]])
+    return new Map<string, object>([
+      ['c', { type: 'candidate-pair', nominated: true, availableOutgoingBitrate: 4_000_000 }],
+      ['v', { type: 'outbound-rtp', kind: 'video', timestamp: this.at, bytesSent: this.bytes }],
+    ])
   }
   close() {
     this.closed = true
@@ -59,7 +62,7 @@ describe('checkLine', () => {
     const seen: number[] = []
     const check = checkLine(stream, (p) => seen.push(p.bitrate), new AbortController().signal)
     await vi.advanceTimersByTimeAsync(6_000)
-    expect(await check).toEqual(result)
+    expect(await check).toEqual({ ...result, available: 4_000_000 })
     expect(seen).toEqual(Array.from({ length: 6 }, () => 2_000_000))
     expect(asked).toEqual(['POST /api/v1/media-check', 'GET /api/v1/media-check/c', 'DELETE /api/v1/media-check/c'])
     expect(FakeConnection.last.closed).toBe(true)

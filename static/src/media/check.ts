@@ -35,11 +35,11 @@ export async function checkLine(
     await pc.setRemoteDescription({ type: 'answer', sdp: sharpStart(answer.sdp) })
     if (layers > 1 && !takesLayers(answer.sdp)) await whole(pc)
     await connected(pc, signal)
-    await send(pc, onProgress, signal)
-    return await resultOf(location, signal)
+    const available = await send(pc, onProgress, signal)
+    return { ...(await resultOf(location, signal)), available }
   } finally {
-    pc.close()
     void withdraw(location)
+    pc.close()
   }
 }
 
@@ -67,7 +67,8 @@ function connected(pc: RTCPeerConnection, signal: AbortSignal): Promise<void> {
   })
 }
 
-async function send(pc: RTCPeerConnection, onProgress: (p: CheckProgress) => void, signal: AbortSignal): Promise<void> {
+/** Sends for some seconds; gives what the browser takes the line to carry in bit/s, 0 when it does not say. */
+async function send(pc: RTCPeerConnection, onProgress: (p: CheckProgress) => void, signal: AbortSignal): Promise<number> {
   let before = count(await pc.getStats())
   for (let second = 1; second <= lasts; second++) {
     await new Promise((done) => setTimeout(done, 1000))
@@ -76,6 +77,16 @@ async function send(pc: RTCPeerConnection, onProgress: (p: CheckProgress) => voi
     onProgress({ part: second / lasts, bitrate: lineOf(before, now).bitrate })
     before = now
   }
+  return carries(await pc.getStats())
+}
+
+function carries(report: Iterable<[string, unknown]>): number {
+  let most = 0
+  for (const [, value] of report) {
+    const s = value as { type: string; nominated?: boolean; availableOutgoingBitrate?: number }
+    if (s.type === 'candidate-pair' && s.nominated) most = Math.max(most, s.availableOutgoingBitrate ?? 0)
+  }
+  return most
 }
 
 async function resultOf(location: string, signal: AbortSignal): Promise<LineCheckResult> {

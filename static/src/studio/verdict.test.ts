@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { LineCheckResult } from '@/api/types'
-import { adviceOf, measuredOf, verdictOf } from './verdict'
+import { adviceOf, judged, measuredOf, verdictOf } from './verdict'
 
 const result: LineCheckResult = { seconds: 6, bitrate: 3_080_000, loss: 0.002, jitter_ms: 3, rtt_ms: 24.4, verdict: 'good', causes: [] }
 
@@ -10,6 +10,12 @@ it.each([
   ['fair', '勉强可以'],
   ['poor', '不建议开播'],
 ] as const)('%s is said plainly', (verdict, words) => expect(verdictOf({ ...result, verdict })).toContain(words))
+it('does not blame the line for a picture that needs little', () => {
+  const still: LineCheckResult = { ...result, bitrate: 800_000, verdict: 'fair', causes: ['bitrate-low'] }
+  expect(judged({ ...still, available: 3_200_000 })).toMatchObject({ verdict: 'good', bitrate: 3_200_000, causes: [] })
+  expect(judged({ ...still, available: 1_000_000 })).toMatchObject({ verdict: 'fair', bitrate: 800_000 })
+  expect(judged({ ...still, causes: ['bitrate-low', 'loss'], available: 3_200_000 })).toMatchObject({ verdict: 'fair', causes: ['loss'] })
+})
 it('says what to do about each cause it knows', () => {
   expect(adviceOf({ ...result, causes: ['loss', 'bitrate-low', 'new-one'] })).toHaveLength(2)
   expect(adviceOf(result)).toEqual([])

@@ -14,6 +14,18 @@ const advice: Record<string, Words> = {
 }
 const verdicts = { good: 'verdictGood', fair: 'verdictFair', poor: 'verdictPoor' } as const
 
+const enough = 2_500_000 // bit/s for the best picture
+
+/**
+ * A still room needs few bits: when little was sent, but the browser has found that the line carries much more, the line
+ * is not what is lacking.
+ */
+export function judged(r: LineCheckResult): LineCheckResult {
+  if ((r.available ?? 0) < enough) return r
+  const causes = r.causes.filter((c) => c !== 'bitrate-low')
+  return { ...r, bitrate: r.available!, causes, verdict: causes.length === 0 ? 'good' : r.verdict }
+}
+
 export const verdictOf = (r: LineCheckResult): string => t(verdicts[r.verdict] ?? 'verdictFair')
 
 /** 上行 3.1 Mbit/s，丢包 0.2%，往返 24 毫秒 */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { MediaPublisher, MediaStatus, SessionAnchor } from '@/api/types'
-import { anchorRows, byLayer, bytes, byTransport, causeOf, lossOf, loudness, percent, rate } from './figures'
+import type { MediaLayer, MediaPublisher, MediaStatus, SessionAnchor } from '@/api/types'
+import { anchorRows, byLayer, bytes, byTransport, causeOf, lossOf, loudness, ordered, percent, rate } from './figures'
 
 const status = (some: Partial<MediaStatus>): MediaStatus => ({ publishers: [], viewers: 0, viewers_by_transport: {}, ...some })
 
@@ -45,6 +45,12 @@ it('keeps those who send nothing, so that a cut one can be restored', () => {
     ['a', undefined],
     ['b', 'b'],
   ])
+})
+
+it('lists the largest picture first and the sound last', () => {
+  const layer = (rid: string, kind: MediaLayer['kind']) => ({ rid, kind }) as MediaLayer
+  const got = ordered([layer('h', 'video'), layer('', 'audio'), layer('q', 'video'), layer('f', 'video')])
+  expect(got.map((l) => l.rid || l.kind)).toEqual(['f', 'h', 'q', 'audio'])
 })
 
 describe('causeOf', () => {

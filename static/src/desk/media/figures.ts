@@ -43,6 +43,11 @@ export const transportName = (name: string): string => (transports[name] ? t(tra
 const qualities: Record<string, Words> = { auto: 'qualityAuto', smooth: 'qualitySmooth', clear: 'qualityClear' }
 export const qualityName = (name: string): string => (qualities[name] ? t(qualities[name]!) : name)
 
+const order = ['f', 'h', 'q', '']
+/** Pictures first, the largest on top, then the sound. */
+export const ordered = (all: MediaLayer[]): MediaLayer[] =>
+  [...all].sort((a, b) => Number(a.kind === 'audio') - Number(b.kind === 'audio') || order.indexOf(a.rid) - order.indexOf(b.rid))
+
 export interface Share {
   key: string
   label: string
