@@ -127,7 +127,7 @@ func (k *sink) aim(l *layer, now int64) bool {
 	case l == k.layer:
 		k.drop(&k.ahead)
 		return false
-	case l == k.ahead:
+	case l != nil && l == k.ahead:
 		return false
 	case k.mayFollow(l, now):
 		k.drop(&k.ahead)

@@ -219,3 +219,21 @@ func FuzzExtension(f *testing.F) {
 		}
 	})
 }
+
+// Who leaves, or stops the picture, is off the layer's lists at once.
+func TestAimAtNothingDetaches(t *testing.T) {
+	high, low, k, _, _ := simulcast(t)
+	k.v.mu.Lock()
+	defer k.v.mu.Unlock()
+	k.attach(high, 1)
+	if k.aim(nil, 2); high.viewers() != 0 || k.state != idle || k.layer != nil {
+		t.Errorf("still on the layer: %d viewers, %v", high.viewers(), k.state)
+	}
+	k.attach(high, 3)
+	k.state = live
+	high.lastAt.Store(now())
+	k.aim(low, now())
+	if k.aim(nil, now()); high.viewers() != 0 || low.viewers() != 0 {
+		t.Errorf("%d and %d viewers are left", high.viewers(), low.viewers())
+	}
+}
