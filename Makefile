@@ -6,7 +6,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 GO_FILES := $(shell find cmd internal accounts catalog chat live orders reports stream static -name '*.go' 2>/dev/null)
 PAGE_FILES := $(shell find static/src static/public -type f 2>/dev/null) static/index.html static/vite.config.ts static/package.json
 
-.PHONY: help run test test-go test-web test-browser test-faults soak bench build lint fmt pages clean tools
+.PHONY: help run test test-go test-web test-browser test-hostile test-faults soak bench build lint fmt pages clean tools
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22

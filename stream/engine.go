@@ -216,7 +216,7 @@ func (p *ports) serve(l *light.Server) {
 	p.udp = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: p.socket, Logger: quiet{}.NewLogger("")})
 	p.tcp = ice.NewTCPMuxDefault(ice.TCPMuxParams{
 		Listener: l.Listen(p.listener), Logger: quiet{}.NewLogger(""), ReadBufferSize: 32, WriteBufferSize: 1 << 20,
-		FirstStunBindTimeout: 10 * time.Second, AliveDurationForConnFromStun: 10 * time.Second,
+		FirstStunBindTimeout: 4 * time.Second, AliveDurationForConnFromStun: 10 * time.Second,
 	})
 }
 

@@ -234,7 +234,7 @@ func (l *listener) serve(conn net.Conn) {
 	defer s.owned.Done()
 	st := newStream(s, conn)
 	s.strangers.add(st)
-	_ = conn.SetReadDeadline(time.Now().Add(s.cfg.Handshake))
+	_ = conn.SetReadDeadline(time.Now().Add(s.cfg.Handshake / 2)) // the other half is the next owner's
 	r := bufio.NewReaderSize(conn, readAhead)
 	frame, err := peekFrame(r)
 	if err == nil && s.names(frame) {
