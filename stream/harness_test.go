@@ -167,6 +167,7 @@ type client struct {
 type clientOptions struct {
 	codecs []webrtc.RTPCodecParameters // instead of pion's own
 	tcp    bool
+	query  string // of WHEP
 }
 
 func newClient(sh *shop, who string, o clientOptions) *client {
@@ -285,6 +286,13 @@ type camera struct {
 
 func (sh *shop) publish(session int, who, mime string) *camera {
 	sh.t.Helper()
+	c := sh.publishTo("/api/v1/sessions/"+strconv.Itoa(session)+"/whip", who, mime)
+	wait(sh.t, who+" on air", func() bool { return slices.Contains(sh.s.OnAir(int64(session)), who) })
+	return c
+}
+
+func (sh *shop) publishTo(endpoint, who, mime string) *camera {
+	sh.t.Helper()
 	c := &camera{client: newClient(sh, who, clientOptions{}), mime: mime, stop: make(chan struct{}), frames: 15, plis: make(chan struct{}, 1000)}
 	var err error
 	if c.video, err = webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: mime}, "video", "cam"); err != nil {
@@ -302,11 +310,10 @@ func (sh *shop) publish(session int, who, mime string) *camera {
 			go c.readPLIs(tr.Sender())
 		}
 	}
-	c.connect("/api/v1/sessions/" + strconv.Itoa(session) + "/whip")
+	c.connect(endpoint)
 	c.running.Add(1)
 	go c.roll()
 	sh.t.Cleanup(c.cut)
-	wait(sh.t, who+" on air", func() bool { return slices.Contains(sh.s.OnAir(int64(session)), who) })
 	return c
 }
 
@@ -407,7 +414,7 @@ func (sh *shop) watch(session int, who string, pairs int, o clientOptions) *clie
 		}
 	}
 	c.pc.OnTrack(func(tr *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { c.read(tr) })
-	c.connect("/api/v1/sessions/" + strconv.Itoa(session) + "/whep")
+	c.connect("/api/v1/sessions/" + strconv.Itoa(session) + "/whep" + o.query)
 	return c
 }
 
