@@ -18,15 +18,17 @@ export class Shop {
   readonly tokens = new Map<string, string>()
   readonly camera: string
   readonly url = home
+  private viewport = { width: 390, height: 700 }
 
   constructor(readonly lab: Lab) {
     this.camera = join(lab.folder, 'camera.y4m')
     film(this.camera, { width: 640, height: 360, fps: 15, frames: 45, noise: 0.5 })
   }
 
-  /** From now on cameras film small and seldom, so that two processors can hold five anchors. */
+  /** From now on cameras film small and seldom and windows are small, so that two processors can hold five anchors. */
   small(): void {
-    film(this.camera, { width: 160, height: 90, fps: 10, frames: 30, noise: 0.3 })
+    film(this.camera, { width: 160, height: 90, fps: 5, frames: 30, noise: 0.3 })
+    this.viewport = { width: 240, height: 420 }
   }
 
   hire(name: string, role: string): void {
@@ -94,7 +96,7 @@ export class Shop {
 
   /** A page at a place, signed in if a name is given, with what eyes.ts needs in it. */
   async page(place: Place, name?: string): Promise<Page> {
-    const context = await place.context(name ? this.camera : undefined)
+    const context = await place.context(name ? this.camera : undefined, this.viewport)
     await context.addInitScript(watchful)
     if (name) await signIn(context, name, this.passwords.get(name)!)
     return context.newPage()

@@ -75,6 +75,7 @@ func start(t *testing.T, limits string) *server {
 		"--media-addr", s.media, "--public-ips", "127.0.0.1", "--limits", limits,
 	}
 	cmd := exec.Command(program, append([]string{"serve", "--migrate"}, settings...)...)
+	leash(cmd)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	cmd.Env = append(os.Environ(), "GOGC=20") // so that the heap that is read is near the heap that is held
 	must(t, cmd.Start())
