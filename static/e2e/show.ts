@@ -131,9 +131,10 @@ async function signIn(context: BrowserContext, name: string, password: string): 
   expect(res.status(), `${name} signs in`).toBe(200)
 }
 
-/** Writes a row of the table that faults.reporter.ts prints at the end. */
-export function measured(fault: string, accepted: string, value: string): void {
-  base.info().annotations.push({ type: 'measured', description: JSON.stringify({ fault, accepted, value }) })
+/** Writes a row of the table that faults.reporter.ts prints at the end, and fails the test, at its end, if it is not met. */
+export function measured(fault: string, accepted: string, value: string, met: boolean): void {
+  base.info().annotations.push({ type: 'measured', description: JSON.stringify({ fault, accepted, value, met }) })
+  expect.soft(met, `${fault}: ${accepted}; measured: ${value}`).toBe(true)
 }
 
 const anchors = ['anchor1', 'anchor2', 'anchor3', 'anchor4', 'anchor5']
