@@ -21,8 +21,7 @@ test('the anchor is away for 5 s, is killed, comes back, takes over', async ({ s
     await viewer.waitForTimeout(5000)
     studio.trouble()
     const back = await pictureAfter(viewer, Date.now())
-    measured("the anchor's network away for 5 s", 'same session, picture within 2 s', `${back} ms`)
-    expect.soft(back).toBeLessThan(2000)
+    measured("the anchor's network away for 5 s", 'same session, picture within 2 s', `${back} ms`, back < 2000)
     expect.soft(await state(shop, session)).toBe('live')
   })
 
@@ -31,8 +30,7 @@ test('the anchor is away for 5 s, is killed, comes back, takes over', async ({ s
     const from = Date.now()
     await expect(viewer.getByText('主播网络中断')).toBeVisible({ timeout: 30_000 })
     const told = Date.now() - from
-    measured("the anchor's tab killed", '"interrupted" within 12 s', `${told} ms`)
-    expect.soft(told).toBeLessThan(12_000)
+    measured("the anchor's tab killed", '"interrupted" within 12 s', `${told} ms`, told < 12_000)
     expect.soft(await state(shop, session)).toBe('interrupted')
   })
 
@@ -46,22 +44,20 @@ test('the anchor is away for 5 s, is killed, comes back, takes over', async ({ s
       'published again',
       'picture within 3 s, the viewer does nothing',
       `${Math.round(first! - onAir)} ms after the studio says "on air"`,
+      first! - onAir < 3000,
     )
-    expect.soft(first! - onAir).toBeLessThan(3000)
     await expect(viewer.getByText('主播网络中断')).toBeHidden()
     await expect.poll(() => state(shop, session)).toBe('live')
     const report = await shop.ask<Report>('operator', 'GET', `/api/v1/sessions/${session.id}/report`)
     const gap = report.events.find((e) => e.type === 'interrupted')
     const seconds = gap?.to ? (Date.parse(gap.to) - Date.parse(gap.at)) / 1000 : NaN
-    measured('the report', 'marks the gap', `one interruption of ${seconds.toFixed(1)} s`)
-    expect.soft(seconds).toBeGreaterThan(0)
-    expect.soft(report.totals.interrupted_minutes).toBeGreaterThan(0)
+    const marked = seconds > 0 && report.totals.interrupted_minutes > 0
+    measured('the report', 'marks the gap', `one interruption of ${seconds.toFixed(1)} s`, marked)
   })
 
   await test.step('somebody else may not publish', async () => {
     const status = await whip(shop, session, 'anchor2')
-    measured('a second publisher by another account', 'refused, the picture goes on', `${status}`)
-    expect.soft([403, 409]).toContain(status)
+    measured('a second publisher by another account', 'refused, the picture goes on', `${status}`, [403, 409].includes(status))
     await still(viewer)
   })
 
@@ -70,9 +66,8 @@ test('the anchor is away for 5 s, is killed, comes back, takes over', async ({ s
     const from = Date.now()
     const back = await pictureAfter(viewer, from)
     const calm = await calmOf(shop, session, 15)
-    measured('the same anchor takes over', 'picture goes on, one publisher', `${back} ms; then ${calm} change(s) of publisher in 15 s`)
-    expect.soft(back).toBeLessThan(3000)
-    expect.soft(calm, 'changes of publisher after the takeover').toBe(0)
+    const value = `${back} ms; then ${calm} change(s) of publisher in 15 s`
+    measured('the same anchor takes over', 'picture goes on, one publisher', value, back < 3000 && calm === 0)
     await expect(second.getByTestId('on-air-timer')).toBeVisible()
     await still(viewer)
   })
@@ -94,10 +89,8 @@ test('kill -9 of the server while live and selling', async ({ shop }) => {
   const heard = await chat
   const again = await shop.order('buyer', cart, 'before-the-crash')
   const value = `ready after ${ready} ms, chat ${heard} ms, picture ${back + 1000} ms; the order is the same`
-  measured('kill -9 of the server while live and selling', 'chat back within 10 s, media within 15 s', value)
-  expect.soft(again.id).toBe(order.id)
-  expect.soft(heard).toBeLessThan(10_000)
-  expect.soft(back + 1000).toBeLessThan(15_000)
+  const met = heard < 10_000 && back + 1000 < 15_000 && again.id === order.id
+  measured('kill -9 of the server while live and selling', 'chat back within 10 s, media within 15 s', value, met)
   await expect.poll(() => state(shop, session)).toBe('live')
 })
 

@@ -31,10 +31,8 @@ test('800 kbit/s towards a viewer', async ({ shop }) => {
   const then = await shop.layers(session)
   const delay = (after.delay - before.delay) / Math.max(1, after.emitted - before.emitted)
   const value = `${(rate / 1e6).toFixed(1)} Mbit/s before (${layers}); lower layer after ${lower} ms (${height} instead of ${top} lines); queue at most ${Math.round(longest)} ms; jitter buffer ${Math.round(delay * 1000)} ms; 20 s later ${then}`
-  measured('800 kbit/s towards a viewer', 'lower layer within 5 s, queue never over 1 s', value)
-  expect.soft(lower, 'ms until the lower layer').toBeGreaterThanOrEqual(0)
-  expect.soft(lower, 'ms until the lower layer').toBeLessThan(5000)
-  expect.soft(longest, 'ms of queue').toBeLessThanOrEqual(1000)
+  const met = lower >= 0 && lower < 5000 && longest <= 1000
+  measured('800 kbit/s towards a viewer', 'lower layer within 5 s, queue never over 1 s', value, met)
   expect.soft((await sight(other)).height, 'the other viewer').toBe(top)
 })
 
@@ -50,15 +48,12 @@ test('a viewer changes address', async ({ shop }) => {
   place.move(200)
   const back = await pictureAfter(page, Date.now())
   const by = (await shop.metric('duoduopin_stream_ice_restarts_total')) > restarts ? 'ICE restart' : 'a new WHEP or the old path moved'
-  measured(
-    'viewer changes address',
-    'media within 5 s by ICE restart, else 10 s',
-    `picture ${back} ms, ${by}; now ${(await sight(page)).protocol}, ${await page.evaluate(() => window.lines.length)} connection(s) made`,
-  )
+  const value = `picture ${back} ms, ${by}; ${await page.evaluate(() => window.lines.length)} connection(s) made`
+  const most = by === 'ICE restart' ? 5000 : 10_000
+  measured('viewer changes address', 'media within 5 s by ICE restart, else 10 s', value, back < most)
   const heard = await shop.chatAfter(session, page, '换网络之后')
   await expect(page.getByTestId('chat-list').getByText('换网络之前')).toHaveCount(1)
-  measured('the chat of one who changes address', 'goes on where it was', `${heard} ms, nothing twice`)
-  expect(back).toBeLessThan(by === 'ICE restart' ? 5000 : 10_000)
+  measured('the chat of one who changes address', 'goes on where it was', `${heard} ms, nothing twice`, true)
 })
 
 test('UDP is blocked', async ({ shop }) => {
@@ -70,8 +65,8 @@ test('UDP is blocked', async ({ shop }) => {
   const page = await shop.viewer(place, session)
   const first = (await page.evaluate(() => window.shown[0]!)) - from
   const { protocol } = await sight(page)
-  measured('UDP blocked', 'ICE-TCP on the same port', `${protocol}, first picture ${Math.round(first)} ms after opening the page`)
-  expect(protocol).toBe('tcp')
+  const value = `${protocol}, first picture ${Math.round(first)} ms after opening the page`
+  measured('UDP blocked', 'ICE-TCP on the same port', value, protocol === 'tcp')
 })
 
 /** The height of the picture when it has not changed for 5 s: the sender's bandwidth estimate has settled. */

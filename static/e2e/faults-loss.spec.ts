@@ -1,16 +1,17 @@
-import { expect } from '@playwright/test'
 import { gaps, pictureAfter, sent, sight, sum, without } from './eyes'
 import { measured, test } from './show'
 
 const span = 60_000 // ms, as the table of faults says
-const rows = [
-  { perMille: 10, accepted: 'no freeze over 200 ms in 60 s' },
-  { perMille: 50, accepted: 'frozen < 1 % of the time' },
-  { perMille: 100, accepted: 'frozen < 5 % of the time' },
-  { perMille: 200, accepted: 'the picture goes on' },
-]
 // A picture is late when it comes 200 ms later than it should: the film has 15 a second.
 const freeze = 200 + 1000 / 15
+const rows = [
+  { perMille: 10, accepted: 'no freeze over 200 ms in 60 s', most: { longest: freeze, frozen: 1 } },
+  { perMille: 50, accepted: 'frozen < 1 % of the time', most: { longest: span, frozen: 0.01 } },
+  { perMille: 100, accepted: 'frozen < 5 % of the time', most: { longest: span, frozen: 0.05 } },
+  { perMille: 200, accepted: 'the picture goes on', most: { longest: 5000, frozen: 1 } },
+]
+
+test.afterEach(async ({ shop }) => shop.lab.clear())
 
 // Viewers with ever worse lines watch at the same time as one with a good line, who must not notice.
 test('loss towards viewers, and bursts', async ({ shop }) => {
@@ -39,25 +40,28 @@ test('loss towards viewers, and bursts', async ({ shop }) => {
       'others meanwhile',
       'frames within 1 %',
       `${percent(share)} of the frames sent; the machine itself was late for ${calm.frozen} ms; ${await shop.layers(session)}`,
+      Math.abs(share - 1) < 0.01,
     )
     const asked = (await shop.metric('duoduopin_stream_key_requests_total')) - keys
-    measured('key frames asked meanwhile', 'one per second and layer at most', `${asked} in ${span / 1000} s`)
-    const found = []
+    measured(
+      'key frames asked meanwhile',
+      'one per second and layer at most',
+      `${asked} in ${span / 1000} s`,
+      asked <= (span / 1000 + 1) * 3,
+    )
     for (const [i, v] of lossy.entries()) {
       const g = sum(without(await gaps(v.page, from, to, freeze, 'line'), late))
       const [s, b] = [await sight(v.page), all[i]!]
       const rate = Math.round(((s.bytes - b.bytes) * 8) / span)
       const lost = `${s.nacks - b.nacks} nacks, ${s.plis - b.plis} PLIs, Chromium: ${s.freezes - b.freezes} freezes ${(s.frozen - b.frozen).toFixed(2)} s`
       const value = `longest freeze ${g.longest} ms, frozen ${percent(g.frozen / span)}; ${s.height} lines, ${rate} kbit/s; ${lost}`
-      measured(`loss ${v.perMille / 10} % towards a viewer`, v.accepted, value)
-      found.push(g)
+      measured(
+        `loss ${v.perMille / 10} % towards a viewer`,
+        v.accepted,
+        value,
+        g.longest < v.most.longest && g.frozen / span < v.most.frozen,
+      )
     }
-    expect.soft(found[0]!.longest, 'longest gap at 1 %').toBeLessThan(freeze)
-    expect.soft(found[1]!.frozen / span, 'frozen at 5 %').toBeLessThan(0.01)
-    expect.soft(found[2]!.frozen / span, 'frozen at 10 %').toBeLessThan(0.05)
-    expect.soft(found[3]!.longest, 'longest gap at 20 %').toBeLessThan(5000)
-    expect.soft(Math.abs(share - 1), 'frames of the viewer with a good line').toBeLessThan(0.01)
-    expect.soft(asked).toBeLessThanOrEqual((span / 1000 + 1) * 3)
   })
 
   await test.step('bursts', async () => {
@@ -74,12 +78,14 @@ test('loss towards viewers, and bursts', async ({ shop }) => {
     }
     const seconds = (Date.now() - from) / 1000
     const asked = (await shop.metric('duoduopin_stream_key_requests_total')) - keys
-    measured('4 bursts of 400 ms to 4 viewers', 'picture back in 1 s', `longest ${Math.max(...back)} ms, median ${median(back)} ms`)
-    measured('key frames asked', 'one per second and layer at most', `${asked} in ${seconds.toFixed(1)} s`)
-    expect.soft(Math.max(...back)).toBeLessThan(1000)
-    expect.soft(asked).toBeLessThanOrEqual((seconds + 1) * 3)
+    measured(
+      '4 bursts of 400 ms to 4 viewers',
+      'picture back in 1 s',
+      `longest ${Math.max(...back)} ms, median ${median(back)} ms`,
+      Math.max(...back) < 1000,
+    )
+    measured('key frames asked', 'one per second and layer at most', `${asked} in ${seconds.toFixed(1)} s`, asked <= (seconds + 1) * 3)
   })
-  await shop.lab.clear()
 })
 
 const percent = (x: number): string => `${(x * 100).toFixed(2)} %`

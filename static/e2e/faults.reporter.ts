@@ -7,6 +7,7 @@ interface Row {
   fault: string
   accepted: string
   value: string
+  met: boolean
 }
 
 export default class FaultTable implements Reporter {
@@ -19,9 +20,9 @@ export default class FaultTable implements Reporter {
 
   onTestEnd(test: TestCase, result: TestResult): void {
     const rows = result.annotations.filter((a) => a.type === 'measured').map((a) => JSON.parse(a.description!) as Row)
-    const verdict = result.status === 'passed' ? 'ok' : result.status
-    if (rows.length === 0) rows.push({ fault: test.title, accepted: '', value: 'nothing measured' })
-    for (const r of rows) this.lines.push(`| ${r.fault} | ${r.accepted} | ${r.value} | ${verdict} |`)
+    for (const r of rows) this.lines.push(`| ${r.fault} | ${r.accepted} | ${r.value} | ${r.met ? 'ok' : 'NOT MET'} |`)
+    if (rows.length === 0 || (result.status !== 'passed' && rows.every((r) => r.met)))
+      this.lines.push(`| ${test.title} | | ${result.error?.message?.split('\n')[0] ?? ''} | ${result.status} |`)
   }
 
   onEnd(): void {

@@ -81,12 +81,13 @@ export class Place {
   }
 
   /** A fresh window of a Chromium that lives here, with a film for its camera if one is given. */
-  async context(camera?: string): Promise<BrowserContext> {
+  async context(camera?: string, viewport = { width: 390, height: 700 }): Promise<BrowserContext> {
     if (!this.chromium?.isConnected()) this.chromium = await this.launch(camera)
     return this.chromium.newContext({
       baseURL: home,
-      viewport: { width: 390, height: 700 },
+      viewport,
       locale: 'zh-CN',
+      reducedMotion: 'reduce', // two processors for everybody
       permissions: camera ? ['camera', 'microphone'] : [],
     })
   }

@@ -1,10 +1,12 @@
 import { expect, type Page } from '@playwright/test'
 import { gaps, sight, sum } from './eyes'
-import { measured, moving, test } from './show'
+import { measured, test } from './show'
 
 const minutes = Number(process.env.SOAK_MINUTES ?? 1)
 const anchors = ['anchor1', 'anchor2', 'anchor3', 'anchor4', 'anchor5']
-const freeze = 500 // ms without a new picture of an anchor, at 5 pictures a second
+const freeze = 600 // ms without a new picture, where 5 a second are filmed: three in a row are missing
+
+test.afterEach(async ({ shop }) => shop.lab.clear())
 
 // Five anchors on air in one room, five viewers who see all of them, and nothing stands still: for a minute among the
 // tests, for ten by `make soak`.
@@ -32,10 +34,7 @@ test('five anchors and five viewers without a freeze', async ({ shop }) => {
   const chromium = after.reduce((n, s, i) => n + s.freezes - before[i]!.freezes, 0)
   const { longest } = sum(frozen)
   const value = `${frozen.length} freezes (longest ${longest} ms; Chromium counts ${chromium} over all 25 pictures), ${Math.min(...frames)}-${Math.max(...frames)} frames a viewer; server ${(busy * 100).toFixed(1)} % of a processor`
-  measured(`5 anchors, 5 viewers, ${minutes} min`, 'no freeze', value)
-  expect.soft(frozen).toEqual([])
-  for (const v of viewers) await moving(v)
-  await shop.lab.clear()
+  measured(`5 anchors, 5 viewers, ${minutes} min`, 'no freeze', value, frozen.length === 0)
 })
 
 /** Waits until every anchor's picture moves. */

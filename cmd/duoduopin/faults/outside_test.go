@@ -15,6 +15,7 @@ func TestOutsidePublisher(t *testing.T) {
 	s := start(t, "on")
 	said := &output{}
 	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "testdata/gst_whip.py", s.url+s.path("/whip"), s.anchor)
+	leash(cmd)
 	cmd.Stdout, cmd.Stderr = said, said
 	must(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })

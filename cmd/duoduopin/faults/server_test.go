@@ -75,6 +75,7 @@ func start(t *testing.T, limits string) *server {
 		"--media-addr", s.media, "--public-ips", "127.0.0.1", "--limits", limits,
 	}
 	cmd := exec.Command(program, append([]string{"serve", "--migrate"}, settings...)...)
+	leash(cmd)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	cmd.Env = append(os.Environ(), "GOGC=20") // so that the heap that is read is near the heap that is held
 	must(t, cmd.Start())
@@ -91,6 +92,8 @@ func (s *server) end(t *testing.T, cmd *exec.Cmd) {
 	err := cmd.Wait()
 	if said := s.log.String(); !alive || err != nil || strings.Contains(said, "panic") {
 		t.Errorf("the server ended with %v:\n%s", err, said[max(0, len(said)-4000):])
+	} else if t.Failed() {
+		t.Log(said[max(0, len(said)-3000):])
 	}
 }
 
@@ -179,6 +182,11 @@ func (w weight) String() string {
 func (s *server) lightest(t *testing.T, before weight, within time.Duration) weight {
 	t.Helper()
 	var now weight
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("last weighed: %v", now)
+		}
+	})
 	eventually(t, within, "the server is back at its baseline: "+before.String(), func() bool {
 		now = s.weigh()
 		return now.goroutines >= 0 && now.goroutines <= before.goroutines+8 && now.descriptors <= before.descriptors+6 && now.heap <= before.heap*1.2+(6<<20)
