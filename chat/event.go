@@ -69,7 +69,7 @@ func stamp(t time.Time) string { return t.UTC().Format(timeForm) }
 // compose makes an event as the log keeps it and the room is told it: the fields of data, which must be a JSON object or nil, with type and at.
 func compose(typ string, at time.Time, data any) ([]byte, error) {
 	switch typ {
-	case "", "hello", "viewers", "likes", "refused":
+	case "", "hello", "viewers", "likes", "refused", "beat":
 		return nil, fault.Bad("type", fmt.Sprintf("%q is the room's own", typ))
 	}
 	raw, err := json.Marshal(data)

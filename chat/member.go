@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -249,12 +250,23 @@ func (m *member) write(read <-chan struct{}) {
 			return
 		case <-m.out.signal:
 		case <-ping.C:
-			if m.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeWithin)) != nil {
+			if !m.beat() {
 				_ = m.conn.Close()
 				return
 			}
 		}
 	}
+}
+
+// beat pings, and says the same in the room's own words: a browser's page never sees a ping, and a socket whose way is gone
+// (another address) looks open to it for many minutes.
+func (m *member) beat() bool {
+	if m.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeWithin)) != nil {
+		return false
+	}
+	_ = m.conn.SetWriteDeadline(time.Now().Add(writeWithin))
+	text := fmt.Sprintf(`[{"type":"beat","at":%q}]`, m.svc.clock.Now().UTC().Format(time.RFC3339))
+	return m.conn.WriteMessage(websocket.TextMessage, []byte(text)) == nil
 }
 
 // send writes one frame; a peer that does not take it within 5 s is cut.

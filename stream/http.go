@@ -114,7 +114,11 @@ func (s *Service) postWHIP(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.answer(c, func(body []byte) (*Answer, error) { return s.Publish(ctx, id, actor, anchor, body) })
+	page := c.QueryParam("page")
+	if len(page) > 64 {
+		return fault.Bad("page", "at most 64 bytes")
+	}
+	return s.answer(c, func(body []byte) (*Answer, error) { return s.Publish(ctx, id, actor, anchor, page, body) })
 }
 
 func (s *Service) postWHEP(c echo.Context) error {

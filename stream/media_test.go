@@ -159,6 +159,28 @@ func TestSameAnchorTakesOver(t *testing.T) {
 	}
 }
 
+// Two pages of one anchor do not take him from each other in turn: who was taken over from stays refused, a new page is not.
+func TestNoTugOfWar(t *testing.T) {
+	sh := open(t)
+	endpoint := "/api/v1/sessions/1/whip?page="
+	first := sh.publishTo(endpoint+"first", "zhao", webrtc.MimeTypeH264)
+	v := sh.watch(1, "", 1, clientOptions{})
+	v.sees("zhao/video", 10)
+	sh.publishTo(endpoint+"second", "zhao", webrtc.MimeTypeH264)
+	wait(t, "the first is closed", func() bool {
+		return sh.do("PATCH", first.location, "zhao", "x", "Content-Type", "application/trickle-ice-sdpfrag").status == 404
+	})
+	again := newClient(sh, "zhao", clientOptions{})
+	if _, err := again.pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly}); err != nil {
+		t.Fatal(err)
+	}
+	if r := sh.do("POST", endpoint+"first", "zhao", again.offer(), "Content-Type", "application/sdp"); r.status != 409 || !strings.Contains(r.body, "taken-over") {
+		t.Errorf("the first page comes back: %d %s", r.status, r.body)
+	}
+	sh.publishTo(endpoint+"third", "zhao", webrtc.MimeTypeH264)
+	v.sees("zhao/video", 30)
+}
+
 func TestOtherAccountIsRefused(t *testing.T) {
 	sh := open(t)
 	sh.publish(1, "zhao", webrtc.MimeTypeH264)

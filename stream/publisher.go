@@ -18,6 +18,7 @@ type publisher struct {
 	room   *room
 	peer   *peer
 	anchor string
+	page   string // the program that publishes; empty if it does not say
 	offset *wallOffset
 	video  *track
 	audio  *track

@@ -18,6 +18,7 @@ type room struct {
 	publishers map[*publisher]int64 // all, also those without media yet; value: account
 	viewers    map[*viewer]bool
 	followers  map[*follower]bool
+	replaced   map[string]bool // programs from which another has taken over
 	speaker    speaker
 	told       Layout // as the observer was told last
 	toldAt     int64
@@ -31,6 +32,9 @@ func newRoom(s *Service, id int64) *room {
 func (r *room) admit(p *publisher, account int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if p.page != "" && r.replaced[p.page] {
+		return ErrReplaced
+	}
 	for other, owner := range r.publishers {
 		if other.anchor == p.anchor && owner != account {
 			return ErrTaken
@@ -50,6 +54,9 @@ func (r *room) wentLive(p *publisher) {
 	}
 	before := r.live[p.anchor]
 	r.live[p.anchor] = p
+	if before != nil && before.page != "" && before.page != p.page {
+		r.replace(before.page)
+	}
 	if !slices.Contains(r.seats, p.anchor) {
 		r.seats = append(r.seats, p.anchor)
 	}
@@ -59,6 +66,16 @@ func (r *room) wentLive(p *publisher) {
 	if before != nil && before != p {
 		before.peer.close()
 	}
+}
+
+// maxReplaced bounds what a room remembers of programs that were taken over from; beyond it all is forgotten.
+const maxReplaced = 256
+
+func (r *room) replace(page string) {
+	if r.replaced == nil || len(r.replaced) >= maxReplaced {
+		r.replaced = map[string]bool{}
+	}
+	r.replaced[page] = true
 }
 
 // tracksChanged is called when a publisher has a new layer.

@@ -34,6 +34,7 @@ import (
 // Errors of this package, beside ErrOffer and ErrFragment.
 var (
 	ErrTaken    = fault.New(fault.Conflict, "anchor-taken", "this anchor is being published from another account")
+	ErrReplaced = fault.New(fault.Conflict, "taken-over", "this anchor has gone on air from another place; to go on here, begin anew")
 	ErrBusy     = fault.New(fault.Unavailable, "too-many-handshakes", "too many connections are being set up; try again in a moment")
 	ErrMismatch = fault.New(fault.Precondition, "etag-mismatch", "If-Match names another ICE session than the present one")
 	ErrClosing  = fault.New(fault.Unavailable, "closing", "the server is going down; come back in a moment")
@@ -391,8 +392,9 @@ func (s *Service) find(d direction, session int64, id string, a web.Actor) (*pee
 	return p, nil
 }
 
-// Publish sets up a publisher from a WHIP offer.
-func (s *Service) Publish(ctx context.Context, session int64, a web.Actor, anchor string, body []byte) (*Answer, error) {
+// Publish sets up a publisher from a WHIP offer. page names the program that publishes, if it says: once another has taken
+// over from it, its reconnecting by itself is refused, so that two places never take the anchor from each other in turn.
+func (s *Service) Publish(ctx context.Context, session int64, a web.Actor, anchor, page string, body []byte) (*Answer, error) {
 	o, err := parseOffer(body, publishing)
 	if err != nil {
 		return nil, err
@@ -400,6 +402,7 @@ func (s *Service) Publish(ctx context.Context, session int64, a web.Actor, ancho
 	r := s.enter(session)
 	s.learnMuted(ctx, session)
 	p := newPublisher(r, anchor)
+	p.page = page
 	if err := r.admit(p, a.AccountID); err != nil {
 		s.exit(r)
 		return nil, err

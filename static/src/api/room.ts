@@ -20,6 +20,7 @@ export interface Room {
 const firstWait = 500
 const longestWait = 15_000
 const steady = 5_000 // a line that held this long starts the waits over
+const silent = 35_000 // the server beats every 25 s; a socket that is silent for longer is dead without knowing
 const asleep = 30_000 // hidden this long, a socket may be dead without knowing
 
 /** Joins a session's room until close() or until the server says not to come back. */
@@ -36,6 +37,7 @@ class Line implements Room {
   private wake: ReturnType<typeof setTimeout> | undefined
   private calm: ReturnType<typeof setTimeout> | undefined
   private hiddenAt = 0
+  private watchdog: ReturnType<typeof setTimeout> | undefined
 
   constructor(
     private readonly sessionId: number,
@@ -63,16 +65,27 @@ class Line implements Room {
     const socket = new WebSocket(this.address())
     this.socket = socket
     socket.onopen = () => {
+      this.heard()
       this.tell('open')
       this.calm = setTimeout(() => (this.tries = 0), steady)
     }
-    socket.onmessage = (m) => this.take(m.data)
+    socket.onmessage = (m) => {
+      this.heard()
+      this.take(m.data)
+    }
     socket.onclose = (e) => this.lost(e.code, e.reason)
+  }
+
+  /** Another address, say: nothing tells a browser that its socket leads nowhere, so silence has to. */
+  private heard(): void {
+    clearTimeout(this.watchdog)
+    this.watchdog = setTimeout(() => this.comeBack(), silent)
   }
 
   /** Lets go of the present socket, whose late events then reach nobody. */
   private drop(): void {
     clearTimeout(this.calm)
+    clearTimeout(this.watchdog)
     const old = this.socket
     this.socket = undefined
     if (!old) return

@@ -395,6 +395,7 @@ export type RoomEvent = { at: string; seq?: number } & (
   | { type: 'notice'; text: string }
   | { type: 'sold'; product_id: number; title?: string; quantity: number; buyer: string }
   | { type: 'refused'; id?: string; reason: string }
+  | { type: 'beat' }
   | ({ type: 'layout' } & Layout)
 )
 

@@ -72,6 +72,8 @@ export function sharpStart(answer: string): string {
 export function publish(options: PublishOptions): Publisher {
   const { onState } = options
   const tracks = new Map(options.stream.getTracks().map((t) => [t.kind, t]))
+  // Who we are to the server: once another place has taken over, this one's coming back by itself is refused.
+  const page = Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, '0')).join('')
   let pc: RTCPeerConnection | null = null
   let resource = ''
   let tries = 0
@@ -93,7 +95,7 @@ export function publish(options: PublishOptions): Publisher {
       await mine.setLocalDescription(await mine.createOffer())
       await gathered(mine)
       if (mine !== pc) return
-      const answer = await offer(options.url, mine.localDescription!.sdp, options.token)
+      const answer = await offer(`${options.url}?page=${page}`, mine.localDescription!.sdp, options.token)
       if (mine !== pc) return void withdraw(answer.location, options.token)
       resource = answer.location
       if (layers > 1 && !takesLayers(answer.sdp)) return single(answer.location)

@@ -28,6 +28,7 @@ const known: Record<string, () => Told> = {
   'too-many-addresses': () => ({ title: t('addressesTitle'), text: t('addressesText') }),
   'anchor-cut': () => ({ title: t('cutTitle'), text: t('cutText') }),
   'anchor-taken': () => ({ title: t('takenTitle'), text: t('takenText') }),
+  'taken-over': () => ({ title: t('takenOverTitle'), text: t('takenOverText') }),
   'no-media': () => ({ title: t('noMediaTitle'), text: t('noMediaText') }),
   'sign-in': () => ({ title: t('signInTitle'), text: t('signInText') }),
 }
