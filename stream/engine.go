@@ -26,11 +26,11 @@ import (
 	"github.com/duoduopin/duoduopin/stream/udp"
 )
 
-// ICE times: a peer that vanished counts as disconnected after 5 s and as gone after 5 s more, so that a room is told
+// ICE times: a peer that vanished counts as disconnected after 4 s and as gone after 4 s more, so that a room is told
 // within 12 s.
 const (
-	iceDisconnected = 5 * time.Second
-	iceFailed       = 5 * time.Second
+	iceDisconnected = 4 * time.Second
+	iceFailed       = 4 * time.Second
 	iceKeepalive    = 2 * time.Second
 )
 

@@ -41,7 +41,7 @@ export interface Publisher {
 
 const gatherFor = 1500 // ms: candidates of this machine come at once, what needs longer is left out
 const connectFor = 12_000
-const patience = 3000 // ms in "disconnected" before we make a new connection: a viewer should wait no longer
+const patience = 4500 // ms in "disconnected" before we make a new connection: a line that was away for some seconds comes back by itself
 const statsEvery = 2000
 
 /** True for answers that another try may change: none, too many, or a fault of the server. */
