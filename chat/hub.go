@@ -13,10 +13,11 @@ import (
 // How a room's events become frames. One write to a socket costs about 7 us of CPU whatever is in it, so what comes in
 // quick succession goes together (BenchmarkFanout, `duoduopin load chat`).
 const (
-	windowMost  = 200 * time.Millisecond
-	windowEach  = 100 * time.Microsecond // for each member, at most: a small room never waits long
-	windowSmall = 20 * time.Millisecond  // a small room's
-	windowFull  = 50_000                 // deliveries per second at which the window is widest
+	windowMost  = 200 * time.Millisecond // in a room of largeRoom members and more
+	windowSmall = 20 * time.Millisecond  // the most in one of fewRoom and less; between them it grows evenly
+	windowFull  = 20_000                 // deliveries per second at which the window is widest
+	fewRoom     = 200
+	largeRoom   = 1000
 	tallyEvery  = time.Second
 	flushEarly  = 32 << 10        // bytes that have come are not kept waiting for the window
 	flushBytes  = 2 * flushEarly  // of one live frame, if it has more than one event
@@ -46,7 +47,8 @@ func (p *pace) sent(now time.Time, events int) {
 
 // window is how long events are collected: it grows with what a second of them would cost one by one, and with the room.
 func window(members int, perSecond float64) time.Duration {
-	most := min(max(time.Duration(members)*windowEach, windowSmall), windowMost)
+	size := min(max(members-fewRoom, 0), largeRoom-fewRoom)
+	most := windowSmall + (windowMost-windowSmall)*time.Duration(size)/(largeRoom-fewRoom)
 	return min(time.Duration(float64(members)*perSecond/windowFull*float64(windowMost)), most)
 }
 

@@ -14,11 +14,12 @@ func TestWindow(t *testing.T) {
 		want      time.Duration
 	}{
 		{1, 1, 0},
-		{20, 10, time.Millisecond},
+		{20, 10, 2 * time.Millisecond},
 		{199, 1000, 20 * time.Millisecond},
-		{1000, 2, 8 * time.Millisecond},
-		{1000, 100, 100 * time.Millisecond},
-		{5000, 1, 20 * time.Millisecond},
+		{600, 1000, 110 * time.Millisecond},
+		{1000, 2, 20 * time.Millisecond},
+		{1000, 100, 200 * time.Millisecond},
+		{5000, 1, 50 * time.Millisecond},
 		{5000, 20, 200 * time.Millisecond},
 		{100_000, 1000, 200 * time.Millisecond},
 	} {
@@ -51,7 +52,7 @@ func TestPace(t *testing.T) {
 			t.Error("quiet again, and yet it waits")
 		}
 		p.sent(time.Now(), 1)
-		if got := window(5000, p.rate); got > 10*time.Millisecond {
+		if got := window(5000, p.rate); got > 30*time.Millisecond {
 			t.Errorf("after quiet: %v at %v/s", got, p.rate)
 		}
 	})
