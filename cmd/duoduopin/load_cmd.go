@@ -131,7 +131,7 @@ type LoadChatCmd struct {
 // Run prints a JSON result. A server of our own gets one CPU, the generator another.
 func (c *LoadChatCmd) Run(env *environment) error {
 	o := load.ChatOptions{Sockets: c.Sockets, Rates: c.Rate, Growth: c.Growth, Idle: c.Idle, Time: c.time()}
-	load.RaiseFiles(max(c.Sockets, slices.Max(append(c.Growth, 0))) + c.Sockets)
+	load.RaiseFiles(slices.Max(append(c.Growth, c.Sockets)) + c.Sockets + 2000)
 	if c.URL == "" {
 		var err error
 		if o.Pinned, err = load.PinServer(); err != nil {

@@ -95,8 +95,14 @@ func Chat(ctx context.Context, t *Target, o ChatOptions) (ChatResult, error) {
 	if o.Sockets < 1 || len(o.Rates) == 0 || len(t.Buyers) == 0 {
 		return r, errors.New("chat needs sockets, a rate and somebody to speak")
 	}
-	h := &hall{Target: t, o: o, crowd: newListeners()}
-	defer h.crowd.close()
+	crowd, err := newListeners()
+	if err != nil {
+		return r, err
+	}
+	defer crowd.close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	h := &hall{Target: t, o: o, crowd: crowd}
 	cut, err := h.metric(ctx, "duoduopin_chat_cut_total")
 	if err != nil {
 		return r, err
@@ -133,8 +139,8 @@ func (h *hall) run(ctx context.Context, r *ChatResult) error {
 		sizes = []int{h.o.Sockets}
 	}
 	for _, n := range sizes {
-		if most := socketsMost(); n > most {
-			r.NoteFD = fmt.Sprintf("this process may open %d files", most)
+		if most := filesMost(); n+h.o.Sockets+500 > most {
+			r.NoteFD = fmt.Sprintf("this process may open %d files only", most)
 			break
 		}
 		start, had := time.Now(), h.crowd.size()

@@ -47,14 +47,19 @@ func runChatFloor(ctx context.Context, o ChatFloorOptions) (float64, error) {
 	if err := readLine(in, &address); err != nil {
 		return 0, err
 	}
-	crowd := newListeners()
+	crowd, err := newListeners()
+	if err != nil {
+		return 0, err
+	}
 	defer crowd.close()
 	for i := range o.Sockets {
 		conn, err := dialFrom(ctx, i, address)
 		if err != nil {
 			return 0, err
 		}
-		crowd.take(conn, nil, false)
+		if err := crowd.take(conn, nil, false); err != nil {
+			return 0, err
+		}
 	}
 	var r FloorResult
 	if err := readLine(in, &r); err != nil {

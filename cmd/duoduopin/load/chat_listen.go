@@ -21,20 +21,19 @@ import (
 // listeners are the sockets of a room's audience: they count what comes and answer pings, and do little else, so that the
 // generator is not what is measured.
 type listeners struct {
+	ears    *ears
 	events  atomic.Int64
 	frames  atomic.Int64 // with events in them
 	bytes   atomic.Int64 // of those
 	lost    atomic.Int64
+	count   atomic.Int64
 	latency durations
-	closing atomic.Bool
-	done    sync.WaitGroup
-
-	mu    sync.Mutex // guards conns
-	conns []net.Conn
-	count atomic.Int64
 }
 
-func newListeners() *listeners { return &listeners{} }
+func newListeners() (*listeners, error) {
+	e, err := newEars()
+	return &listeners{ears: e}, err
+}
 
 func (l *listeners) size() int { return int(l.count.Load()) }
 
@@ -42,15 +41,7 @@ func (l *listeners) eventBytes() float64 {
 	return ratio(float64(l.bytes.Load()), float64(l.events.Load()))
 }
 
-func (l *listeners) close() {
-	l.closing.Store(true)
-	l.mu.Lock()
-	for _, c := range l.conns {
-		_ = c.Close()
-	}
-	l.mu.Unlock()
-	l.done.Wait()
-}
+func (l *listeners) close() { l.ears.close() }
 
 // dialing is how many handshakes are under way at a time.
 const dialing = 32
@@ -104,21 +95,15 @@ func (l *listeners) open(ctx context.Context, t *Target, i int) error {
 		_ = conn.Close()
 		return err
 	}
-	l.take(conn, left, i%50 == 0)
+	if err := l.take(conn, left, i%50 == 0); err != nil {
+		return err
+	}
 	l.count.Add(1)
 	return nil
 }
 
-func (l *listeners) take(conn net.Conn, left []byte, sample bool) {
-	l.mu.Lock()
-	l.conns = append(l.conns, conn)
-	l.mu.Unlock()
-	l.done.Go(func() {
-		(&ear{l: l, conn: conn, sample: sample, rest: left}).run()
-		if !l.closing.Load() {
-			l.lost.Add(1)
-		}
-	})
+func (l *listeners) take(conn net.Conn, left []byte, sample bool) error {
+	return l.ears.take(conn, &ear{l: l, sample: sample, rest: left})
 }
 
 // shake asks for a WebSocket and gives what came behind the answer. The key is no secret and its answer not checked: the
@@ -141,30 +126,16 @@ func shake(conn net.Conn, host, path string) ([]byte, error) {
 	return append([]byte(nil), left...), conn.SetDeadline(time.Time{})
 }
 
-// ear reads one socket.
+// ear is what reads one socket.
 type ear struct {
 	l      *listeners
-	conn   net.Conn
 	sample bool
 	rest   []byte // the beginning of a frame
+	fd     int32  // on Linux
+	reply  func([]byte)
 }
 
 const earBuffer = 32 << 10
-
-func (e *ear) run() {
-	first := e.rest
-	e.rest = nil
-	e.feed(first)
-	read := waitingRead(e.conn)
-	for {
-		data, giveBack, err := read()
-		if err != nil {
-			return
-		}
-		e.feed(data)
-		giveBack()
-	}
-}
 
 // feed takes whole frames out of what came.
 func (e *ear) feed(data []byte) {
@@ -211,7 +182,7 @@ func wholeFrame(b []byte) (op byte, payload []byte, n int) {
 func (e *ear) hear(op byte, payload []byte) {
 	switch op {
 	case websocket.PingMessage:
-		_, _ = e.conn.Write([]byte{0x8a, 0x80, 0, 0, 0, 0}) // a pong, masked with zeros
+		e.reply([]byte{0x8a, 0x80, 0, 0, 0, 0}) // a pong, masked with zeros
 	case websocket.TextMessage:
 		e.l.hear(payload, e.sample)
 	}
@@ -251,10 +222,8 @@ func (l *listeners) speaker(ctx context.Context, t *Target, token string) (*webs
 		return nil, err
 	}
 	_ = res.Body.Close()
-	l.mu.Lock()
-	l.conns = append(l.conns, conn.NetConn())
-	l.mu.Unlock()
-	l.done.Go(func() {
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
+	go func() { // ends with the connection
 		for {
 			_, frame, err := conn.ReadMessage()
 			if err != nil {
@@ -262,6 +231,6 @@ func (l *listeners) speaker(ctx context.Context, t *Target, token string) (*webs
 			}
 			l.hear(frame, false)
 		}
-	})
+	}()
 	return conn, nil
 }
