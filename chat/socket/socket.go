@@ -106,7 +106,11 @@ const HeavyBytes = 3 * UnsentMost / 8
 // unsent.
 func (k *Keeper) Take(line net.Conn, peer Peer, heavy *atomic.Int64) *Conn {
 	c := &Conn{keeper: k, line: line, peer: peer, heavy: heavy}
-	if tcp, ok := line.(*net.TCPConn); ok {
+	under := line
+	if secure, ok := line.(*tls.Conn); ok {
+		under = secure.NetConn()
+	}
+	if tcp, ok := under.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(sendBuffer)
 	}
 	c.raw = rawOf(line)
