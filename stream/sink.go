@@ -238,8 +238,8 @@ func (k *sink) forward(l *layer, packets []slot, b *udp.Batch, now int64) {
 		}
 		switch k.state {
 		case live:
-			if s.ext >= k.from && !k.holds() {
-				k.send(s, b, now)
+			if s.ext >= k.from && !k.holds() && k.send(s, b, now) && s.marker {
+				k.underline(s, b, now)
 			}
 		case waiting:
 			if !s.key {
@@ -331,9 +331,11 @@ func (k *sink) resend(seq uint16, scratch *slot, b *udp.Batch, now int64) {
 		return
 	}
 	k.budget--
-	k.again(scratch, ours, b, now)
-	k.resent++
-	k.v.traffic.resent.Add(1)
+	for range k.v.copies() {
+		k.again(scratch, ours, b, now)
+		k.resent++
+		k.v.traffic.resent.Add(1)
+	}
 }
 
 // again sends a packet another time: by RTX, else as it was.
