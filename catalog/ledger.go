@@ -165,12 +165,19 @@ func (s *Service) move(ctx context.Context, moves []movement) error {
 		ordered = append(ordered, m)
 	}
 	slices.SortFunc(ordered, func(a, b movement) int { return cmp.Compare(a.sku, b.sku) })
+	skus := make([]int64, len(ordered))
+	for i, m := range ordered {
+		skus[i] = m.sku
+	}
 	by := web.ActorFrom(ctx).Name
 	return s.db.Tx(ctx, func(ctx context.Context) error {
-		for _, m := range ordered {
-			if err := s.store.addAmounts(ctx, m); err != nil {
+		if len(ordered) > 1 { // lock them in the one order first
+			if _, err := s.store.lockSKUs(ctx, skus); err != nil {
 				return err
 			}
+		}
+		if err := s.store.addAmounts(ctx, ordered); err != nil {
+			return err
 		}
 		if err := s.store.addMovements(ctx, moves, s.clock.Now(), by); err != nil {
 			return err
