@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -16,8 +17,9 @@ import (
 // text however many rows there are: it is parsed once per connection, where a list of placeholders is parsed anew for
 // each length, 6,000 parameters at a time. SQLite gets the list. Measured by BenchmarkPlace in orders; see ADR 17.
 
-// insertChunk bounds the rows of one statement on SQLite, which takes 32,766 parameters.
-const insertChunk = 500
+// maxPlaceholders of one statement on SQLite. It takes 32,766, but our driver looks for each among all of them, so that the
+// time grows by their square.
+const maxPlaceholders = 400
 
 // In gives the condition that column is one of values; column is ours, never a client's.
 func In[T any](d *DB, column string, values []T) clause.Expression {
@@ -47,8 +49,8 @@ func Insert[T any](ctx context.Context, d *DB, rows []T, conflict string) error 
 	if d.dialect == Postgres {
 		return insertArrays(ctx, d, model.Table, fields, reflect.ValueOf(rows), conflict)
 	}
-	for from := 0; from < len(rows); from += insertChunk {
-		part := reflect.ValueOf(rows[from:min(from+insertChunk, len(rows))])
+	for part := range slices.Chunk(rows, max(1, maxPlaceholders/len(fields))) {
+		part := reflect.ValueOf(part)
 		if err := insertValues(ctx, d, model.Table, fields, part, conflict); err != nil {
 			return err
 		}
