@@ -329,28 +329,28 @@ func (s store) amounts(ctx context.Context) (reserved, sold map[int64]int64, err
 	return reserved, sold, nil
 }
 
-// verify holds each SKU against its movements, in one query.
-func (s store) verify(ctx context.Context) ([]Broken, error) {
-	var rows []struct {
-		ID, Free, Reserved, Sold, MFree, MReserved, MSold, Came int64
+// Book is what the rows say of one SKU.
+type Book struct {
+	ID, Free, Reserved, Sold            int64
+	Initial, Restocked, WrittenOff      int64 // by the movements; written off as a positive number
+	MovedFree, MovedReserved, MovedSold int64 // sums of all movements
+	Stopped                             bool
+}
+
+// books adds every SKU's movements up, in one query; id 0: all SKUs.
+func (s store) books(ctx context.Context, id int64) ([]Book, error) {
+	var rows []Book
+	where, args := "", []any{}
+	if id != 0 {
+		where, args = "where k.id = ?", []any{id}
 	}
-	err := s.db.Read(ctx).Raw(`select k.id, k.free, k.reserved, k.sold,
-		coalesce(sum(m.free), 0) as m_free, coalesce(sum(m.reserved), 0) as m_reserved, coalesce(sum(m.sold), 0) as m_sold,
-		coalesce(sum(case when m.kind in ('initial', 'restock', 'write-off') then m.free else 0 end), 0) as came
-		from skus k left join stock_movements m on m.sku_id = k.id group by k.id, k.free, k.reserved, k.sold order by k.id`).Scan(&rows).Error
-	if err != nil {
-		return nil, err
-	}
-	var broken []Broken
-	for _, r := range rows {
-		if r.Came != r.Free+r.Reserved+r.Sold {
-			broken = append(broken, Broken{r.ID, fmt.Sprintf("SKU %d: initial + restocked - written off = %d, but free + reserved + sold = %d + %d + %d", r.ID, r.Came, r.Free, r.Reserved, r.Sold)})
-		}
-		if r.Free != r.MFree || r.Reserved != r.MReserved || r.Sold != r.MSold {
-			broken = append(broken, Broken{r.ID, fmt.Sprintf("SKU %d: free, reserved, sold are %d, %d, %d, but their movements add up to %d, %d, %d", r.ID, r.Free, r.Reserved, r.Sold, r.MFree, r.MReserved, r.MSold)})
-		}
-	}
-	return broken, nil
+	err := s.db.Read(ctx).Raw(`select k.id, k.free, k.reserved, k.sold, k.stopped,
+		coalesce(sum(m.free), 0) as moved_free, coalesce(sum(m.reserved), 0) as moved_reserved, coalesce(sum(m.sold), 0) as moved_sold,
+		coalesce(sum(case when m.kind = 'initial' then m.free else 0 end), 0) as initial,
+		coalesce(sum(case when m.kind = 'restock' then m.free else 0 end), 0) as restocked,
+		coalesce(sum(case when m.kind = 'write-off' then -m.free else 0 end), 0) as written_off
+		from skus k left join stock_movements m on m.sku_id = k.id `+where+` group by k.id, k.free, k.reserved, k.sold, k.stopped order by k.id`, args...).Scan(&rows).Error
+	return rows, err
 }
 
 // stop gives which of the SKUs were not stopped before.
@@ -360,6 +360,16 @@ func (s store) stop(ctx context.Context, ids []int64) ([]int64, error) {
 		return nil, err
 	}
 	return fresh, s.db.Write(ctx).Model(&skuRow{}).Where("id in ?", fresh).Update("stopped", true).Error
+}
+
+func (s store) stopped(ctx context.Context) ([]SKU, error) {
+	var rows []skuRow
+	err := s.db.Read(ctx).Where("stopped = ?", true).Order("id").Find(&rows).Error
+	out := make([]SKU, len(rows))
+	for i, r := range rows {
+		out[i] = r.sku()
+	}
+	return out, err
 }
 
 func (s store) resume(ctx context.Context, id int64) error {
