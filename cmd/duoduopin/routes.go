@@ -22,7 +22,7 @@ func (s *shop) routes(set *Settings, reg *prometheus.Registry) {
 		s.recorder.Routes(s.api)
 	}
 	operations(s.api, set, reg, []probe{
-		{"database", s.db.Ping},
+		{"database", s.db.CanWrite},
 		{"bus", func(context.Context) error { return s.bus.Ping(time.Second) }},
 		{"media", s.stream.Ping},
 	}, s.stopping.Load)

@@ -137,3 +137,10 @@ func Lease(ctx context.Context, d *DB, job, holder string, now time.Time, span t
 		WHERE job_leases.until_ms <= ? OR job_leases.holder = excluded.holder`, job, holder, Millis(now.Add(span)), Millis(now))
 	return done.RowsAffected == 1, done.Error
 }
+
+// CanWrite commits one small row and so tells whether the database takes orders: one that is full, frozen or read-only
+// answers a ping all the same. It needs the tables of OwnMigrations.
+func (d *DB) CanWrite(ctx context.Context) error {
+	return d.Write(ctx).Exec(`INSERT INTO job_leases (name, holder, until_ms) VALUES ('probe', '', 0)
+		ON CONFLICT (name) DO UPDATE SET until_ms = job_leases.until_ms + 1`).Error
+}
