@@ -19,7 +19,9 @@ const (
 )
 
 // Ours reports whether a provider's money moves through us, whether it is switched on at this moment or not.
-func Ours(provider string) bool { return provider == Sandbox || provider == WeChat || provider == Alipay }
+func Ours(provider string) bool {
+	return provider == Sandbox || provider == WeChat || provider == Alipay
+}
 
 // Currency is the only one the shop takes.
 const Currency = "CNY"
@@ -69,6 +71,7 @@ type Payment struct {
 	ExpiresAt  time.Time // nobody can pay after it
 	ClientIP   string    // of the buyer; H5 needs it
 	OpenID     string    // of the buyer at WeChat; JSAPI needs it
+	ReturnURL  string    // where the provider's page sends the buyer back to
 }
 
 // Start is where the buyer goes to pay.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/wechatpay-apiv3/wechatpay-go/core"
@@ -160,7 +161,11 @@ func (p *Provider) startH5(ctx context.Context, x pay.Payment) (pay.Start, error
 	if got.H5Url == nil {
 		return pay.Start{}, pay.ErrDown
 	}
-	return pay.Start{Action: pay.Redirect, URL: *got.H5Url}, nil
+	back := ""
+	if x.ReturnURL != "" {
+		back = "&redirect_url=" + url.QueryEscape(x.ReturnURL)
+	}
+	return pay.Start{Action: pay.Redirect, URL: *got.H5Url + back}, nil
 }
 
 func (p *Provider) startNative(ctx context.Context, x pay.Payment) (pay.Start, error) {

@@ -73,8 +73,10 @@ func eachMode(t *testing.T, fn func(t *testing.T, w *world)) {
 func TestStart(t *testing.T) {
 	eachMode(t, func(t *testing.T, w *world) {
 		for kind, want := range map[pay.Kind]func(pay.Start) bool{
-			pay.JSAPI:  func(s pay.Start) bool { return s.Action == pay.CallJS && w.signedByMerchant(s.JSAPI) },
-			pay.H5:     func(s pay.Start) bool { return s.Action == pay.Redirect && strings.HasPrefix(s.URL, "https://wx.tenpay.com/") },
+			pay.JSAPI: func(s pay.Start) bool { return s.Action == pay.CallJS && w.signedByMerchant(s.JSAPI) },
+			pay.H5: func(s pay.Start) bool {
+				return s.Action == pay.Redirect && strings.HasPrefix(s.URL, "https://wx.tenpay.com/")
+			},
 			pay.Native: func(s pay.Start) bool { return s.Action == pay.ShowQR && strings.HasPrefix(s.Code, "weixin://wxpay/") },
 		} {
 			for range 2 { // again is the same
