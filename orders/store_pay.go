@@ -235,7 +235,7 @@ func (s store) markFailed(ctx context.Context, all []Refund) error {
 // failedRefunds gives refunds that a person has to see to, newest first.
 func (s store) failedRefunds(ctx context.Context, n int) ([]FailedRefund, error) {
 	var rows []struct {
-		refundRow
+		Row      refundRow `gorm:"embedded"`
 		Provider string
 		Code     string
 		Problem  string
@@ -244,7 +244,7 @@ func (s store) failedRefunds(ctx context.Context, n int) ([]FailedRefund, error)
 		WHERE c.state = 'failed' ORDER BY r.id DESC LIMIT ?`, n).Scan(&rows).Error
 	out := make([]FailedRefund, len(rows))
 	for i, r := range rows {
-		out[i] = FailedRefund{Refund: r.refund(), Provider: r.Provider, Code: r.Code, Problem: r.Problem}
+		out[i] = FailedRefund{Refund: r.Row.refund(), Provider: r.Provider, Code: r.Code, Problem: r.Problem}
 		out[i].State = RefundFailed
 	}
 	return out, err
