@@ -2,14 +2,9 @@ package orders
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
-	"github.com/duoduopin/duoduopin/internal/fault"
 	"github.com/duoduopin/duoduopin/internal/web"
 )
 
@@ -24,11 +19,10 @@ func (s *Service) Routes(api *web.API) {
 	web.Handle(api, web.Op{ID: "get-order", Method: get, Path: "/api/v1/orders/{id}", Summary: "One order", Tag: tag, Access: signedIn}, kind(s, s.getOrder))
 	web.Handle(api, web.Op{ID: "cancel-order", Method: post, Path: "/api/v1/orders/{id}/cancel", Summary: "Give up an unpaid order", Tag: tag, Access: signedIn}, kind(s, s.postCancel))
 	web.Handle(api, web.Op{ID: "set-order-address", Method: http.MethodPut, Path: "/api/v1/orders/{id}/address", Summary: "Say where an order goes, until it is sent", Tag: tag, Access: signedIn}, kind(s, s.putAddress))
-	web.Handle(api, web.Op{ID: "pay-order", Method: post, Path: "/api/v1/orders/{id}/payments", Summary: "Start a payment", Tag: tag, Access: buyer, Status: http.StatusCreated}, kind(s, s.postPayment))
 	web.Handle(api, web.Op{ID: "refund-order", Method: post, Path: "/api/v1/orders/{id}/refunds", Summary: "Refund all or part of a paid order", Tag: tag, Access: operator, Status: http.StatusCreated}, kind(s, s.postRefund))
 	web.Handle(api, web.Op{ID: "ship-order", Method: post, Path: "/api/v1/orders/{id}/ship", Summary: "Say that a paid order is on its way", Tag: tag, Access: operator}, kind(s, s.postShip))
 	web.Handle(api, web.Op{ID: "complete-order", Method: post, Path: "/api/v1/orders/{id}/complete", Summary: "Say that the goods are there", Tag: tag, Access: buyer}, kind(s, s.postComplete))
-	api.Raw(post, "/api/v1/payments/sandbox/callback", web.Signature(), s.postCallback)
+	s.payRoutes(api)
 }
 
 // kind makes ErrUnavailable of a database that does not answer, for every route alike.
@@ -185,22 +179,6 @@ func (s *Service) putAddress(ctx context.Context, in *struct {
 	return &orderOut{view(a, o)}, nil
 }
 
-func (s *Service) postPayment(ctx context.Context, in *struct {
-	ID   string `path:"id" maxLength:"40"`
-	Key  string `header:"Idempotency-Key" maxLength:"200"`
-	Body struct {
-		Provider string `json:"provider" maxLength:"40" doc:"sandbox"`
-		Settle   bool   `json:"settle,omitempty" doc:"Sandbox only: settle at once, by a callback like a real one."`
-	}
-},
-) (*struct{ Body orderPaymentView }, error) {
-	p, err := s.Pay(ctx, web.ActorFrom(ctx), in.ID, in.Body.Provider, in.Body.Settle, in.Key)
-	if err != nil {
-		return nil, err
-	}
-	return &struct{ Body orderPaymentView }{viewPayment(p)}, nil
-}
-
 func (s *Service) postRefund(ctx context.Context, in *struct {
 	ID   string `path:"id" maxLength:"40"`
 	Key  string `header:"Idempotency-Key" doc:"Required: repeat it when you repeat the request."`
@@ -240,23 +218,6 @@ func (s *Service) postComplete(ctx context.Context, in *idIn) (*orderOut, error)
 		return nil, err
 	}
 	return &orderOut{view(a, o)}, nil
-}
-
-// postCallback is where the sandbox calls back. Everything but a refusal is 200, so that the provider stops repeating.
-func (s *Service) postCallback(c echo.Context) error {
-	raw, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxCallback))
-	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return fault.New(fault.TooLarge, "too-large", "a callback has at most 64 KiB")
-		}
-		return ErrBadCallback.Because(err)
-	}
-	outcome, err := s.Receive(c.Request().Context(), SandboxName, c.Request().Header, raw)
-	if err != nil {
-		return s.unavailable(err)
-	}
-	return c.JSON(http.StatusOK, map[string]string{"outcome": string(outcome)})
 }
 
 type orderView struct {
@@ -310,7 +271,7 @@ type orderRefundView struct {
 	AmountFen   int64       `json:"amount_fen"`
 	Reason      string      `json:"reason"`
 	Automatic   bool        `json:"automatic" doc:"A payment that came too late or twice goes back; not part of refunded_fen."`
-	State       RefundState `json:"state" enum:"requested,succeeded"`
+	State       RefundState `json:"state" enum:"requested,succeeded,failed"`
 	RequestedAt time.Time   `json:"requested_at"`
 	SucceededAt *time.Time  `json:"succeeded_at"`
 }

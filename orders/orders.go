@@ -24,6 +24,7 @@ import (
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/db"
 	"github.com/duoduopin/duoduopin/internal/fault"
+	"github.com/duoduopin/duoduopin/internal/pay"
 	"github.com/duoduopin/duoduopin/internal/stock"
 	"github.com/duoduopin/duoduopin/internal/web"
 )
@@ -43,9 +44,6 @@ var (
 	ErrAlreadyPaid   = fault.New(fault.Conflict, "already-paid", "this order has been paid")
 	ErrExpired       = fault.New(fault.Conflict, "order-expired", "the time to pay is over; place the order again")
 	ErrNotPaid       = fault.New(fault.Conflict, "not-paid", "nothing has been paid that could be refunded")
-	ErrForged        = fault.New(fault.Forbidden, "bad-signature", "the signature does not fit")
-	ErrStale         = fault.New(fault.Forbidden, "stale-callback", "the timestamp is more than five minutes off")
-	ErrBadCallback   = fault.New(fault.BadRequest, "bad-callback", "this is not a callback of that provider")
 	errNotSettleable = fault.Bad("settle", "only the sandbox can settle on request")
 )
 
@@ -172,6 +170,9 @@ type Config struct {
 	SandboxSecret []byte                // key of the sandbox provider's callbacks; empty: made once and kept in the database
 	HoldFor       time.Duration         // how long an unpaid order keeps its stock where the session does not say; 0 = 15 minutes
 	Log           *slog.Logger          // nil: slog.Default
+	Providers     []pay.Provider        // ways to pay besides the sandbox
+	NoSandbox     bool                  // real money only
+	PublicURL     string                // under which buyers reach the shop, to come back to from a provider's page; "https://..."
 }
 
 const (
@@ -194,7 +195,8 @@ type Service struct {
 	audit    Audit
 	metrics  metrics
 
-	providers map[string]Provider
+	providers map[string]pay.Provider
+	public    string
 	lane      lane
 	wake      chan struct{} // one token: there is something to tell
 	stopping  atomic.Bool
@@ -220,20 +222,24 @@ func New(c Config, st Stock, sessions Sessions, room Room, audit Audit) (*Servic
 		secret: secretKeeper{key: c.SandboxSecret},
 	}
 	s.metrics = newMetrics(c.Registerer, func() float64 { return float64(len(s.lane.queue)) })
-	s.providers = map[string]Provider{}
-	for _, p := range []Provider{sandbox{secret: s.sandboxSecret, clock: c.Clock}} {
+	s.providers, s.public = map[string]pay.Provider{}, c.PublicURL
+	if !c.NoSandbox {
+		s.providers[SandboxName] = sandbox{secret: s.sandboxSecret, clock: c.Clock, store: s.store}
+	}
+	for _, p := range c.Providers {
 		s.providers[p.Name()] = p
 	}
 	return s, nil
 }
 
-// Run owns the placing lane, the sweeper of expired holds and the teller of rooms, and returns when ctx has ended and all
-// three have finished; what had been queued by then is still placed.
+// Run owns the placing lane, the sweeper of expired holds, the teller of rooms and the collector of payments, and returns
+// when ctx has ended and all have finished; what had been queued by then is still placed.
 func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { s.runLane(ctx); return nil })
 	g.Go(func() error { s.runSweeper(ctx); return nil })
 	g.Go(func() error { s.runTeller(ctx); return nil })
+	g.Go(func() error { s.runCollector(ctx); return nil })
 	return g.Wait()
 }
 
