@@ -122,7 +122,7 @@ type Breakdown struct {
 	Lines       []Part // of the basket's lines, in their order; then gifts
 	Coupons     []Applied
 	Gifts       []Given
-	Flash       []Taken
+	Flash       []FlashUnits
 	Province    string
 }
 
@@ -153,8 +153,21 @@ type Given struct {
 	Units int64
 }
 
-// Taken is what is taken of a flash sale.
-type Taken struct{ ID, SKUID, Units int64 }
+// FlashUnits is what is taken of a flash sale.
+type FlashUnits struct{ ID, SKUID, Units int64 }
+
+// Priced is the answer to one basket of many: a breakdown, nil where there is nothing but goods at their price, or a fault.
+type Priced struct {
+	Breakdown *Breakdown
+	Err       error
+}
+
+// Spending is what one order uses up: its breakdown's coupons, points, gifts and flash sales.
+type Spending struct {
+	OrderID   string
+	BuyerID   int64
+	Breakdown *Breakdown
+}
 
 // Plain reports whether nothing but goods is in it: then nothing needs to be kept beside the order's lines.
 func (b *Breakdown) Plain() bool {
@@ -191,7 +204,7 @@ func goods(out *Breakdown, b Basket, t Terms) error {
 				return err
 			}
 			p.PriceFen, p.FlashID = f.PriceFen, f.ID
-			out.Flash = append(out.Flash, Taken{f.ID, l.SKUID, l.Quantity})
+			out.Flash = append(out.Flash, FlashUnits{f.ID, l.SKUID, l.Quantity})
 		}
 		if p.PriceFen < 0 || p.PriceFen > money.Max {
 			return fmt.Errorf("pricing: SKU %d has the price %d", l.SKUID, p.PriceFen)
