@@ -19,10 +19,6 @@ import (
 // statements. Coupons and what orders use are in store_uses.go, flash sales in store_flash.go.
 type store struct{ db *db.DB }
 
-type rulesRow struct{ ID, Version int64 }
-
-func (rulesRow) TableName() string { return "promotion_rules" }
-
 type giftRow struct {
 	ID           int64
 	Title        string
