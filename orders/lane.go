@@ -360,10 +360,14 @@ func (o *Order) pin() {
 	}
 }
 
-// limitHolds refuses who already holds too much of a SKU unpaid.
+// limitHolds refuses who already holds a SKU unpaid. It looks after the session stock has been locked, so that another
+// process that sells the same from the same database has either committed or waits.
 func (s *Service) limitHolds(ctx context.Context, batch []*placing) ([]*placing, error) {
 	if !s.limits || len(batch) == 0 {
 		return batch, nil
+	}
+	if _, err := s.store.lockTaken(ctx, takenKeys(batch)); err != nil {
+		return nil, err
 	}
 	buyers := make([]int64, 0, len(batch))
 	for _, r := range batch {
@@ -377,7 +381,7 @@ func (s *Service) limitHolds(ctx context.Context, batch []*placing) ([]*placing,
 	return keep(batch, func(r *placing) error {
 		for _, l := range r.order.Lines {
 			if h := open[holdKey{r.BuyerID, l.SKUID}]; h.count >= maxOpenHolds {
-				return ErrOpenHold.Saying("you already hold this unpaid in order " + h.order + " and others; pay or cancel one first")
+				return ErrOpenHold.Saying("you already hold this unpaid in order " + h.order + "; pay or cancel it first")
 			}
 		}
 		for _, l := range r.order.Lines {
@@ -490,10 +494,23 @@ func stockLines(lines []Line) []stock.Line {
 	return out
 }
 
-// release gives back what cancelled or expired orders held, SKU by SKU in id order over all of them, so that two
-// processes can't wait for each other.
+// release gives back what cancelled or expired orders held, all in one go.
 func (s *Service) release(ctx context.Context, orders []*Order) error {
-	return s.moveStock(ctx, orders, s.stock.Release, -1)
+	if len(orders) == 0 {
+		return nil
+	}
+	counted := map[takenKey]int64{}
+	holds := make([]stock.Hold, len(orders))
+	for i, o := range orders {
+		holds[i] = holdOf(o)
+		for _, l := range o.Lines {
+			counted[takenKey{o.SessionID, l.SKUID}] -= l.Quantity
+		}
+	}
+	if err := s.store.addTaken(ctx, counted); err != nil {
+		return err
+	}
+	return s.stock.Release(ctx, holds)
 }
 
 // moveStock tells the catalogue line by line in SKU order, and counts session stock by sign (0: not at all).

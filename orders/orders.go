@@ -56,8 +56,8 @@ type Stock interface {
 	Reserve(ctx context.Context, holds []stock.Hold) ([]error, error)
 	// Sell moves reserved to sold, at payment.
 	Sell(ctx context.Context, ref string, lines []stock.Line) error
-	// Release moves reserved to free, at cancel or expiry.
-	Release(ctx context.Context, ref string, lines []stock.Line) error
+	// Release moves reserved to free, at cancel or expiry, for many orders at once.
+	Release(ctx context.Context, holds []stock.Hold) error
 	// Return moves sold to free: refunded before it was shipped.
 	Return(ctx context.Context, ref string, lines []stock.Line) error
 }
@@ -176,7 +176,7 @@ type Config struct {
 
 const (
 	defaultHold  = 15 * time.Minute
-	maxOpenHolds = 5
+	maxOpenHolds = 1 // unpaid orders of one buyer that hold the same SKU
 	shopID       = 1 // in every unique key, for the day when one database holds several shops
 )
 

@@ -430,7 +430,7 @@ func TestDatabaseGone(t *testing.T) {
 				}
 			}
 		})
-		s.order("buyer1", "k2", scarfRed, 1)
+		s.order("buyer2", "k2", scarfRed, 1)
 		s.whole()
 	})
 }

@@ -112,14 +112,14 @@ func (secretRow) TableName() string { return "payment_secrets" }
 // fillMoney adds payments and refunds to orders.
 func (s store) fillMoney(ctx context.Context, ids []string, index map[string]*Order) error {
 	var payments []paymentRow
-	if err := s.db.Read(ctx).Where("order_id IN ?", ids).Order("id").Find(&payments).Error; err != nil {
+	if err := s.db.Read(ctx).Where(db.In(s.db, "order_id", ids)).Order("id").Find(&payments).Error; err != nil {
 		return err
 	}
 	for _, r := range payments {
 		index[r.OrderID].Payments = append(index[r.OrderID].Payments, r.payment())
 	}
 	var refunds []refundRow
-	if err := s.db.Read(ctx).Where("order_id IN ?", ids).Order("id").Find(&refunds).Error; err != nil {
+	if err := s.db.Read(ctx).Where(db.In(s.db, "order_id", ids)).Order("id").Find(&refunds).Error; err != nil {
 		return err
 	}
 	for _, r := range refunds {
@@ -144,7 +144,7 @@ func (s store) addPayments(ctx context.Context, all []Payment) error {
 	for i, p := range all {
 		rows[i] = paymentRowOf(p)
 	}
-	return s.db.Write(ctx).CreateInBatches(rows, 500).Error
+	return db.Insert(ctx, s.db, rows, "")
 }
 
 func (s store) providerIDUsed(ctx context.Context, provider, id string) (bool, error) {
@@ -233,7 +233,7 @@ func (s store) openRefunds(ctx context.Context, before time.Time, n int) ([]stri
 }
 
 func (s store) addEntries(ctx context.Context, rows []entryRow) error {
-	return s.db.Write(ctx).CreateInBatches(rows, 500).Error
+	return db.Insert(ctx, s.db, rows, "")
 }
 
 // providerSecret gives the key that all processes on this database share, made by the first who asks.

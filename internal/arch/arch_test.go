@@ -24,7 +24,7 @@ func floor(pkg string) (int, bool) {
 		switch pkg {
 		case "internal/web", "internal/db", "internal/bus":
 			return 1, true
-		case "internal/fault", "internal/money", "internal/clock", "internal/stock":
+		case "internal/fault", "internal/money", "internal/clock", "internal/stock", "internal/rule":
 			return 0, true
 		}
 		return 0, false
