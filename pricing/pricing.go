@@ -60,7 +60,7 @@ type Line struct {
 	SKUID, ProductID int64
 	Quantity         int64 // units
 	PriceFen         int64 // of one unit, at the session's terms
-	Field            string
+	Position         int   // in the request, for naming the field
 }
 
 // Terms is all that decides a basket's price besides itself.
@@ -230,7 +230,7 @@ func (f Flash) fits(l Line) error {
 	return nil
 }
 
-func (l Line) at(part string) string { return l.Field + "." + part }
+func (l Line) at(part string) string { return fmt.Sprintf("items[%d].%s", l.Position, part) }
 
 // coupons takes the coupons off, in the order of the package's rules.
 func coupons(out *Breakdown, b Basket, t Terms) error {

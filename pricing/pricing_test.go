@@ -29,10 +29,10 @@ func always(c pricing.Coupon) pricing.Coupon {
 func cart(scarves, juice int64) pricing.Basket {
 	b := pricing.Basket{BuyerID: 1, SessionID: 7, At: evening}
 	if scarves > 0 {
-		b.Lines = append(b.Lines, pricing.Line{SKUID: 11, ProductID: 1, Quantity: scarves, PriceFen: 12800, Field: "items[0]"})
+		b.Lines = append(b.Lines, pricing.Line{SKUID: 11, ProductID: 1, Quantity: scarves, PriceFen: 12800})
 	}
 	if juice > 0 {
-		b.Lines = append(b.Lines, pricing.Line{SKUID: 21, ProductID: 2, Quantity: juice, PriceFen: 990, Field: "items[1]"})
+		b.Lines = append(b.Lines, pricing.Line{SKUID: 21, ProductID: 2, Quantity: juice, PriceFen: 990, Position: 1})
 	}
 	return b
 }
@@ -106,7 +106,7 @@ func TestPriceRefuses(t *testing.T) {
 		field  string
 	}{
 		{"nothing", pricing.Basket{}, 0, "", pricing.Terms{}, "invalid", "items"},
-		{"no units", pricing.Basket{Lines: []pricing.Line{{Field: "items[0]"}}}, 0, "", pricing.Terms{}, "invalid", "items[0].quantity"},
+		{"no units", pricing.Basket{Lines: []pricing.Line{{}}}, 0, "", pricing.Terms{}, "invalid", "items[0].quantity"},
 		{"overflow", dear, 0, "", pricing.Terms{}, "invalid", "items"},
 		{"spent", cart(1, 0), 0, "", one(spent), "coupon-not-usable", "coupons[0]"},
 		{"missing", cart(1, 0), 0, "", one(missing), "coupon-not-usable", "coupons[0]"},

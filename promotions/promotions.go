@@ -4,7 +4,7 @@
 // buyers do), price.go (what orders asks inside the placing transaction), store.go (the tables), proofs.go (the proof).
 //
 // It guarantees: a coupon is spent by one order at a time; budgets, quotas, stocks and limits per person hold whatever
-// happens at once, by row locks and guarded statements; what an order used is rows, so that Verify can add it up again.
+// happens at once, by row locks and guarded statements; what an order used is rows, so that Rules can add it up again.
 //
 // It asks: Take, GiveBack, Retake and Refunded are called in the transaction that moves the order. Run must run for rooms
 // to hear when a flash sale begins or ends; the price does not wait for it.
@@ -255,6 +255,3 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 	}
 }
-
-// Verify gives one sentence for each rule of conservation that the rows break.
-func (s *Service) Verify(ctx context.Context) ([]string, error) { return s.store.broken(ctx) }

@@ -12,6 +12,7 @@ import (
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/db"
 	"github.com/duoduopin/duoduopin/internal/fault"
+	"github.com/duoduopin/duoduopin/internal/rule"
 	"github.com/duoduopin/duoduopin/internal/testshop"
 	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/pricing"
@@ -161,11 +162,11 @@ func pair(t *testing.T, fn func(t *testing.T, both [2]*shop)) {
 // whole wants every rule of conservation to hold, the points' and those between the two included.
 func (s *shop) whole() {
 	s.t.Helper()
-	found, err := s.Verify(context.Background())
+	found, err := broken(s.Rules(context.Background()))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	more, err := s.points.Verify(context.Background())
+	more, err := broken(s.points.Rules(context.Background()))
 	if err != nil || len(found)+len(more) > 0 {
 		s.t.Fatalf("%v %v %v", found, more, err)
 	}
@@ -183,7 +184,7 @@ func (s *shop) basket(buyer, sku, quantity int64, codes ...string) pricing.Baske
 	price := map[int64]int64{scarf: 12800, juice: 990}[sku]
 	return pricing.Basket{
 		BuyerID: buyer, SessionID: show, At: s.clock.Now(), Codes: codes,
-		Lines: []pricing.Line{{SKUID: sku, ProductID: sku / 10, Quantity: quantity, PriceFen: price, Field: "items[0]"}},
+		Lines: []pricing.Line{{SKUID: sku, ProductID: sku / 10, Quantity: quantity, PriceFen: price}},
 	}
 }
 
@@ -274,4 +275,15 @@ func code(err error) string {
 	}
 	text, _, _ := strings.Cut(err.Error(), ":")
 	return text
+}
+
+// broken gives one sentence for each break of a rule.
+func broken(rules []rule.Rule, err error) ([]string, error) {
+	var all []string
+	for _, r := range rules {
+		for _, b := range r.Broken {
+			all = append(all, b.Text)
+		}
+	}
+	return all, err
 }

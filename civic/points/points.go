@@ -3,7 +3,7 @@
 //
 // It guarantees: points come in lots that expire, and are spent from the lot that expires first; a balance never goes below
 // zero, by a guarded statement and a CHECK; every change is a row, so that issued - expired - spent + returned = balances,
-// per lot and per account (Verify). Repeating an Earn or a Spend with the same ref changes nothing.
+// per lot and per account (Rules). Repeating an Earn or a Spend with the same ref changes nothing.
 //
 // It asks: Spend and Return join the transaction in the context, so that points and what they paid for stand or fall
 // together. Run takes expired lots away; no balance depends on it being on time, for expired lots count as gone at once.
@@ -332,6 +332,3 @@ func (s *Service) Entries(ctx context.Context, account, before int64, limit int)
 
 // Totals sums up the whole ledger.
 func (s *Service) Totals(ctx context.Context) (Totals, error) { return s.store.totals(ctx) }
-
-// Verify gives one sentence for each rule of conservation that the rows break.
-func (s *Service) Verify(ctx context.Context) ([]string, error) { return s.store.broken(ctx) }
