@@ -26,6 +26,7 @@ import (
 	"github.com/duoduopin/duoduopin/internal/fault"
 	"github.com/duoduopin/duoduopin/internal/stock"
 	"github.com/duoduopin/duoduopin/internal/web"
+	"github.com/duoduopin/duoduopin/pricing"
 )
 
 // Faults that leave this package. Those of Stock (code "sold-out") pass through as they are.
@@ -118,6 +119,7 @@ type Order struct {
 	Anchor       string // the single holder of the pin, else empty
 	Address      *Address
 	Lines        []Line
+	Breakdown    *pricing.Breakdown // nil: nothing but the lines at their prices
 	CreatedAt    time.Time
 	ExpiresAt    time.Time // zero for imported orders
 	PaidAt       time.Time
@@ -138,6 +140,7 @@ type Line struct {
 	Fresh            bool
 	PinID            int64
 	Anchors          []string
+	Gift             bool // came along with the others
 }
 
 // Address is where an order goes.
@@ -172,6 +175,7 @@ type Config struct {
 	SandboxSecret []byte                // key of the sandbox provider's callbacks; empty: made once and kept in the database
 	HoldFor       time.Duration         // how long an unpaid order keeps its stock where the session does not say; 0 = 15 minutes
 	Log           *slog.Logger          // nil: slog.Default
+	Pricing       Pricing               // nil: the shelf's prices and nothing else
 }
 
 const (
@@ -193,6 +197,7 @@ type Service struct {
 	room     Room
 	audit    Audit
 	metrics  metrics
+	pricing  Pricing
 
 	providers map[string]Provider
 	lane      lane
@@ -215,7 +220,7 @@ func New(c Config, st Stock, sessions Sessions, room Room, audit Audit) (*Servic
 	}
 	s := &Service{
 		db: c.DB, store: store{c.DB}, clock: c.Clock, log: c.Log, limits: c.Limits, holdFor: c.HoldFor,
-		stock: st, sessions: sessions, room: room, audit: audit,
+		stock: st, sessions: sessions, room: room, audit: audit, pricing: c.Pricing,
 		lane: newLane(), wake: make(chan struct{}, 1), worker: newID(c.Clock.Now()),
 		secret: secretKeeper{key: c.SandboxSecret},
 	}
@@ -275,22 +280,6 @@ func (s *Service) List(ctx context.Context, a web.Actor, f Filter) ([]Order, err
 	return s.store.list(ctx, f, buyer)
 }
 
-// Quote prices a cart at this moment without writing anything.
-func (s *Service) Quote(ctx context.Context, sessionID int64, items []Item) ([]Line, int64, error) {
-	p := Placement{SessionID: sessionID, Items: items}
-	if err := p.normalise(); err != nil {
-		return nil, 0, err
-	}
-	offers, err := s.sessions.Offers(ctx, sessionID, p.skus())
-	if err != nil {
-		return nil, 0, err
-	}
-	if !offers.Open {
-		return nil, 0, ErrNotOpen
-	}
-	return p.price(offers)
-}
-
 // Cancel gives up an unpaid order, for its buyer or an operator, and frees its stock. Cancelling twice is fine.
 func (s *Service) Cancel(ctx context.Context, a web.Actor, id string) (Order, error) {
 	return s.change(ctx, a, id, func(ctx context.Context, o *Order) error {
@@ -346,6 +335,9 @@ func (s *Service) SetAddress(ctx context.Context, a web.Actor, id string, to Add
 			if err := s.audit.Record(ctx, "order.address", o.ID, nil); err != nil {
 				return err
 			}
+		}
+		if err := s.samePostage(ctx, o, to); err != nil {
+			return err
 		}
 		if err := s.store.setAddress(ctx, o.ID, o.State, to); err != nil {
 			return err

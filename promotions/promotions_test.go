@@ -383,6 +383,7 @@ func TestRulesHoldEverywhere(t *testing.T) {
 // Whatever happens in whatever order, every use is accounted for.
 func TestRandomLives(t *testing.T) {
 	each(t, func(t *testing.T, s *shop) {
+		fewer(t, "rapid.checks", "20")
 		rapid.Check(t, func(rt *rapid.T) {
 			c := s.coupon(promotions.Coupon{OffFen: 500, Claimable: true, PerPerson: 50, BudgetFen: 2500})
 			f, err := s.StartFlash(s.as, promotions.FlashPlan{SessionID: show, SKUID: juice, PriceFen: 500, Stock: 9, PerPerson: 6, Lasts: time.Hour})
@@ -428,8 +429,8 @@ func TestRandomLives(t *testing.T) {
 						rt.Fatal(err)
 					}
 				}
-				s.whole()
 			}
+			s.whole()
 			if _, err := s.StopFlash(s.as, f.ID); err != nil {
 				rt.Fatal(err)
 			}

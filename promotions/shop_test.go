@@ -2,6 +2,7 @@ package promotions_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"strings"
 	"sync"
@@ -286,4 +287,16 @@ func broken(rules []rule.Rule, err error) ([]string, error) {
 		}
 	}
 	return all, err
+}
+
+// fewer sets a flag unless the command line has: the whole package is to stay quick.
+func fewer(t *testing.T, name, value string) {
+	t.Helper()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	if !given {
+		if err := flag.Set(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
