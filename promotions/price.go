@@ -11,6 +11,9 @@ import (
 	"github.com/duoduopin/duoduopin/pricing"
 )
 
+// PointsRef begins the refs under which points are spent for orders.
+const PointsRef = "order/"
+
 // What orders asks inside its own transactions. Rows are locked in one order everywhere, so that two processes never wait
 // for each other: flash sales, gifts, coupons, copies in hand, points; each by id.
 

@@ -95,7 +95,7 @@ func (u useRow) amount() int64 {
 }
 
 // pointsRef is under which the points were spent.
-func (u useRow) pointsRef() string { return fmt.Sprintf("order/%s/%d", u.OrderID, u.Turn) }
+func (u useRow) pointsRef() string { return fmt.Sprintf("%s%s/%d", PointsRef, u.OrderID, u.Turn) }
 
 func (s store) addCoupon(ctx context.Context, c *Coupon, by string, now time.Time) error {
 	row := couponRow{

@@ -330,5 +330,10 @@ func (s *Service) Entries(ctx context.Context, account, before int64, limit int)
 	return s.store.entries(ctx, account, before, limit)
 }
 
+// SpentUnder gives how many points were ever spent under refs that begin with prefix, those that came back included.
+func (s *Service) SpentUnder(ctx context.Context, prefix string) (int64, error) {
+	return s.store.spentLike(ctx, prefix)
+}
+
 // Totals sums up the whole ledger.
 func (s *Service) Totals(ctx context.Context) (Totals, error) { return s.store.totals(ctx) }

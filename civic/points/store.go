@@ -171,6 +171,12 @@ func (s store) spentUnder(ctx context.Context, ref string) (n int64, err error) 
 	return n, err
 }
 
+// spentLike sums what was spent under refs with a prefix of plain letters and slashes.
+func (s store) spentLike(ctx context.Context, prefix string) (n int64, err error) {
+	err = s.db.Read(ctx).Raw("SELECT coalesce(sum(points), 0) FROM points_entries WHERE kind = 'spent' AND ref LIKE ?", prefix+"%").Scan(&n).Error
+	return n, err
+}
+
 // draw is what was spent of one lot under a ref, and what of it has come back.
 type draw struct{ LotID, Spent, Back int64 }
 
