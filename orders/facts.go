@@ -80,6 +80,9 @@ type Fact struct {
 	CreatedAt time.Time
 	PaidAt    time.Time // zero: not paid
 	Lines     []Line
+	CouponFen int64    // what coupons took off: beside the money, never in it
+	PointsFen int64    // what points paid: likewise
+	Shipping  int64    // fen of TotalFen that are postage
 	Refunds   []Refund // of money that counted, requested or done
 }
 
@@ -94,6 +97,9 @@ func (s *Service) SessionOrders(ctx context.Context, sessionID int64) ([]Fact, e
 		facts[i] = Fact{
 			ID: o.ID, Buyer: o.BuyerID, Viewer: fmt.Sprintf("a:%d", o.BuyerID), Channel: o.Channel, State: o.State,
 			TotalFen: o.TotalFen, PaidFen: o.PaidFen, CreatedAt: o.CreatedAt, PaidAt: o.PaidAt, Lines: o.Lines,
+		}
+		if b := o.Breakdown; b != nil {
+			facts[i].CouponFen, facts[i].PointsFen, facts[i].Shipping = b.CouponFen, b.PointsFen, b.ShippingFen
 		}
 		if o.BuyerID == 0 {
 			facts[i].Viewer = o.Channel + ":" + o.BuyerName

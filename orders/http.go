@@ -15,6 +15,7 @@ func (s *Service) Routes(api *web.API) {
 	buyer, signedIn, operator := web.Only(web.Buyer), web.SignedIn(), web.Only(web.Operator)
 	web.Handle(api, web.Op{ID: "place-order", Method: post, Path: "/api/v1/orders", Summary: "Place an order in a live session", Tag: tag, Access: buyer, Status: http.StatusCreated}, kind(s, s.postOrder))
 	web.Handle(api, web.Op{ID: "quote-order", Method: post, Path: "/api/v1/orders/quote", Summary: "Price a cart without ordering", Tag: tag, Access: signedIn}, kind(s, s.postQuote))
+	s.priceRoutes(api, tag)
 	web.Handle(api, web.Op{ID: "list-orders", Method: get, Path: "/api/v1/orders", Summary: "Own orders, an operator's all, newest first", Tag: tag, Access: signedIn}, kind(s, s.listOrders))
 	web.Handle(api, web.Op{ID: "get-order", Method: get, Path: "/api/v1/orders/{id}", Summary: "One order", Tag: tag, Access: signedIn}, kind(s, s.getOrder))
 	web.Handle(api, web.Op{ID: "cancel-order", Method: post, Path: "/api/v1/orders/{id}/cancel", Summary: "Give up an unpaid order", Tag: tag, Access: signedIn}, kind(s, s.postCancel))
@@ -50,7 +51,8 @@ type orderAddress struct {
 type orderIn struct {
 	SessionID        int64         `json:"session_id" minimum:"1"`
 	Items            []orderItemIn `json:"items" minItems:"1" maxItems:"50" nullable:"false"`
-	Points           int64         `json:"points,omitempty" minimum:"0" doc:"Consumption points to pay with; not possible yet."`
+	Coupons          []string      `json:"coupons,omitempty" maxItems:"3" doc:"Codes of coupons in my hand; one of each kind."`
+	Points           int64         `json:"points,omitempty" minimum:"0" doc:"Consumption points to pay with; 1 point is 1 fen."`
 	ExpectedTotalFen *int64        `json:"expected_total_fen,omitempty" doc:"The total that the buyer was shown; refused when it has changed."`
 	Address          *orderAddress `json:"address,omitempty"`
 }
@@ -66,7 +68,7 @@ func items(in []orderItemIn) []Item {
 func (in orderIn) placement(a web.Actor, key string) Placement {
 	p := Placement{
 		BuyerID: a.AccountID, BuyerName: a.Name, BuyerDisplay: a.DisplayName, SessionID: in.SessionID, Items: items(in.Items),
-		Points: in.Points, ExpectedTotalFen: in.ExpectedTotalFen, Key: key,
+		Coupons: in.Coupons, Points: in.Points, ExpectedTotalFen: in.ExpectedTotalFen, Key: key,
 	}
 	if in.Address != nil {
 		ad := Address(*in.Address)
@@ -117,12 +119,12 @@ func (s *Service) postQuote(ctx context.Context, in *struct {
 	}
 },
 ) (*quoteOut, error) {
-	lines, total, err := s.Quote(ctx, in.Body.SessionID, items(in.Body.Items))
+	o, err := s.Quote(ctx, Placement{BuyerID: web.ActorFrom(ctx).AccountID, SessionID: in.Body.SessionID, Items: items(in.Body.Items)})
 	if err != nil {
 		return nil, err
 	}
-	out := &quoteOut{orderQuoteView{TotalFen: total, Items: make([]orderQuoteLineView, len(lines))}}
-	for i, l := range lines {
+	out := &quoteOut{orderQuoteView{TotalFen: o.TotalFen, Items: make([]orderQuoteLineView, len(o.Lines))}}
+	for i, l := range o.Lines {
 		out.Body.Items[i] = orderQuoteLineView{l.SKUID, l.Quantity, l.PriceFen, l.Title, l.SKUName, l.Fresh}
 	}
 	return out, nil
@@ -233,6 +235,7 @@ type orderView struct {
 	PaidFen     int64              `json:"paid_fen"`
 	RefundedFen int64              `json:"refunded_fen"`
 	Items       []orderLineView    `json:"items" nullable:"false"`
+	Breakdown   breakdownView      `json:"breakdown"`
 	Buyer       string             `json:"buyer,omitempty" doc:"For staff."`
 	Address     *orderAddress      `json:"address"`
 	CreatedAt   time.Time          `json:"created_at"`
@@ -254,6 +257,7 @@ type orderLineView struct {
 	Fresh     bool     `json:"fresh"`
 	PinID     *int64   `json:"pin_id"`
 	Anchors   []string `json:"anchors" nullable:"false"`
+	Gift      bool     `json:"gift" doc:"Came along with the others."`
 }
 
 type orderPaymentView struct {
@@ -295,6 +299,7 @@ func view(a web.Actor, o Order) orderView {
 		Items: make([]orderLineView, len(o.Lines)), Address: (*orderAddress)(o.Address), CreatedAt: o.CreatedAt, ExpiresAt: when(o.ExpiresAt), PaidAt: when(o.PaidAt),
 		Payments: make([]orderPaymentView, len(o.Payments)), Refunds: make([]orderRefundView, len(o.Refunds)), Timeline: make([]orderEventView, len(o.Timeline)),
 	}
+	v.Breakdown = viewBreakdown(o)
 	if a.Staff() {
 		v.Buyer = o.BuyerName
 	}
@@ -302,7 +307,7 @@ func view(a web.Actor, o Order) orderView {
 		v.Shipment = &orderShipmentView{o.Shipment.Carrier, o.Shipment.TrackingNo, o.Shipment.At}
 	}
 	for i, l := range o.Lines {
-		v.Items[i] = orderLineView{l.SKUID, l.Quantity, l.PriceFen, l.ProductID, l.Title, l.SKUName, l.Fresh, orNull(l.PinID), append([]string{}, l.Anchors...)}
+		v.Items[i] = orderLineView{l.SKUID, l.Quantity, l.PriceFen, l.ProductID, l.Title, l.SKUName, l.Fresh, orNull(l.PinID), append([]string{}, l.Anchors...), l.Gift}
 	}
 	for i, p := range o.Payments {
 		v.Payments[i] = viewPayment(p)

@@ -27,6 +27,7 @@ import (
 	"github.com/duoduopin/duoduopin/internal/pay"
 	"github.com/duoduopin/duoduopin/internal/stock"
 	"github.com/duoduopin/duoduopin/internal/web"
+	"github.com/duoduopin/duoduopin/pricing"
 )
 
 // Faults that leave this package. Those of Stock (code "sold-out") pass through as they are.
@@ -116,6 +117,7 @@ type Order struct {
 	Anchor       string // the single holder of the pin, else empty
 	Address      *Address
 	Lines        []Line
+	Breakdown    *pricing.Breakdown // nil: nothing but the lines at their prices
 	CreatedAt    time.Time
 	ExpiresAt    time.Time // zero for imported orders
 	PaidAt       time.Time
@@ -136,6 +138,7 @@ type Line struct {
 	Fresh            bool
 	PinID            int64
 	Anchors          []string
+	Gift             bool // came along with the others
 }
 
 // Address is where an order goes.
@@ -173,6 +176,7 @@ type Config struct {
 	Providers     []pay.Provider        // ways to pay besides the sandbox
 	NoSandbox     bool                  // real money only
 	PublicURL     string                // under which buyers reach the shop, to come back to from a provider's page; "https://..."
+	Pricing       Pricing               // nil: the shelf's prices and nothing else
 }
 
 const (
@@ -194,6 +198,7 @@ type Service struct {
 	room     Room
 	audit    Audit
 	metrics  metrics
+	pricing  Pricing
 
 	providers map[string]pay.Provider
 	public    string
@@ -217,7 +222,7 @@ func New(c Config, st Stock, sessions Sessions, room Room, audit Audit) (*Servic
 	}
 	s := &Service{
 		db: c.DB, store: store{c.DB}, clock: c.Clock, log: c.Log, limits: c.Limits, holdFor: c.HoldFor,
-		stock: st, sessions: sessions, room: room, audit: audit,
+		stock: st, sessions: sessions, room: room, audit: audit, pricing: c.Pricing,
 		lane: newLane(), wake: make(chan struct{}, 1), worker: newID(c.Clock.Now()),
 		secret: secretKeeper{key: c.SandboxSecret},
 	}
@@ -281,22 +286,6 @@ func (s *Service) List(ctx context.Context, a web.Actor, f Filter) ([]Order, err
 	return s.store.list(ctx, f, buyer)
 }
 
-// Quote prices a cart at this moment without writing anything.
-func (s *Service) Quote(ctx context.Context, sessionID int64, items []Item) ([]Line, int64, error) {
-	p := Placement{SessionID: sessionID, Items: items}
-	if err := p.normalise(); err != nil {
-		return nil, 0, err
-	}
-	offers, err := s.sessions.Offers(ctx, sessionID, p.skus())
-	if err != nil {
-		return nil, 0, err
-	}
-	if !offers.Open {
-		return nil, 0, ErrNotOpen
-	}
-	return p.price(offers)
-}
-
 // Cancel gives up an unpaid order, for its buyer or an operator, and frees its stock. Cancelling twice is fine.
 func (s *Service) Cancel(ctx context.Context, a web.Actor, id string) (Order, error) {
 	return s.change(ctx, a, id, func(ctx context.Context, o *Order) error {
@@ -352,6 +341,9 @@ func (s *Service) SetAddress(ctx context.Context, a web.Actor, id string, to Add
 			if err := s.audit.Record(ctx, "order.address", o.ID, nil); err != nil {
 				return err
 			}
+		}
+		if err := s.samePostage(ctx, o, to); err != nil {
+			return err
 		}
 		if err := s.store.setAddress(ctx, o.ID, o.State, to); err != nil {
 			return err

@@ -156,7 +156,7 @@ func (s *Service) capture(ctx context.Context, o *Order, p Payment, cb Callback)
 	ok := o.State == Pending
 	if o.State == Cancelled && o.Reason == "expired" { // who cancelled on purpose gets the money back
 		var err error
-		if ok, err = s.reserveAgain(ctx, o); err != nil {
+		if ok, err = s.holdAgain(ctx, o); err != nil {
 			return "", "", err
 		}
 	}

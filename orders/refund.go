@@ -170,6 +170,9 @@ func (s *Service) bookRefund(ctx context.Context, o *Order, p Payment, r Refund)
 	if r.Automatic {
 		return s.store.addEvent(ctx, o.ID, Event{At: now, What: "the payment is back", By: "system"})
 	}
+	if err := s.priceRefunded(ctx, o, r.AmountFen); err != nil {
+		return err
+	}
 	back := r.AmountFen
 	for _, old := range o.Refunds {
 		if old.State == RefundSucceeded && !old.Automatic {

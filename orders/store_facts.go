@@ -44,11 +44,22 @@ func proofs() []proof {
 				WHERE p.state IN ('settled', 'returned') AND p.amount_fen <> coalesce(l.amount_fen, 0)`,
 		},
 		{
-			rule.Rule{ID: "order-total", Title: "an order's total is the sum of its lines", Formula: "total = sum of price x quantity", Unit: "fen"}, "order",
+			rule.Rule{ID: "order-total", Title: "an order's total is the sum of its lines, less coupons and points, with shipping", Formula: "total = sum of price x quantity - coupons - points + shipping", Unit: "fen"}, "order",
 			"order %s: the total differs from its lines by %d fen",
-			`SELECT o.id AS name, o.total_fen - coalesce(sum(l.price_fen * l.quantity), 0) AS off FROM orders o
-				LEFT JOIN order_lines l ON l.order_id = o.id GROUP BY o.id, o.total_fen
-				HAVING o.total_fen <> coalesce(sum(l.price_fen * l.quantity), 0)`,
+			`SELECT name, sum(fen) AS off FROM (
+				SELECT id AS name, total_fen AS fen FROM orders
+				UNION ALL SELECT order_id, -price_fen * quantity FROM order_lines
+				UNION ALL SELECT order_id, coupon_fen + points_fen - shipping_fen FROM order_prices
+			) x GROUP BY name HAVING sum(fen) <> 0`,
+		},
+		{
+			rule.Rule{ID: "order-discounts", Title: "an order's coupons and points are the sum of its lines' shares, and of its coupons", Formula: "coupons = sum of shares = sum of coupons; points = sum of shares", Unit: "fen"}, "order",
+			"order %s: coupons or points differ from its lines or coupons (%d of these sums)",
+			`SELECT name, count(*) AS off FROM (
+				SELECT name FROM (SELECT order_id AS name, coupon_fen AS fen FROM order_prices UNION ALL SELECT order_id, -coupon_fen FROM order_line_prices) a GROUP BY name HAVING sum(fen) <> 0
+				UNION ALL SELECT name FROM (SELECT order_id AS name, points_fen AS fen FROM order_prices UNION ALL SELECT order_id, -points_fen FROM order_line_prices) b GROUP BY name HAVING sum(fen) <> 0
+				UNION ALL SELECT name FROM (SELECT order_id AS name, coupon_fen AS fen FROM order_prices UNION ALL SELECT order_id, -off_fen FROM order_coupons) c GROUP BY name HAVING sum(fen) <> 0
+			) x GROUP BY name`,
 		},
 		{
 			rule.Rule{ID: "order-one-payment", Title: "a paid order has exactly one settled payment, an unpaid one none", Formula: "settled payments = 1, or 0 while pending or cancelled", Unit: "rows"}, "order",

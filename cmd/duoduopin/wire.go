@@ -14,12 +14,14 @@ import (
 	"github.com/duoduopin/duoduopin/accounts"
 	"github.com/duoduopin/duoduopin/catalog"
 	"github.com/duoduopin/duoduopin/chat"
+	"github.com/duoduopin/duoduopin/civic/points"
 	"github.com/duoduopin/duoduopin/internal/bus"
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/db"
 	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/live"
 	"github.com/duoduopin/duoduopin/orders"
+	"github.com/duoduopin/duoduopin/promotions"
 	"github.com/duoduopin/duoduopin/reports"
 	"github.com/duoduopin/duoduopin/stream"
 	"github.com/duoduopin/duoduopin/stream/edge"
@@ -30,23 +32,25 @@ import (
 // shop is the whole, built in order. This file is the only place that knows everybody; what one noun needs of another is
 // joined in adapters.go.
 type shop struct {
-	echo     *echo.Echo
-	api      *web.API
-	db       *db.DB
-	bus      *bus.Bus
-	accounts *accounts.Service
-	catalog  *catalog.Service
-	live     *live.Service
-	orders   *orders.Service
-	chat     *chat.Service
-	stream   *stream.Service // nil in the demo loader, which broadcasts nothing
-	hls      *hls.Service
-	recorder *record.Service // nil: switched off
-	reports  *reports.Service
-	edges    *edge.Registry // nil in the demo loader
-	books    ledger
-	stopping atomic.Bool
-	silent   bool // rooms hear nothing: the demo loader, commands
+	echo       *echo.Echo
+	api        *web.API
+	db         *db.DB
+	bus        *bus.Bus
+	accounts   *accounts.Service
+	catalog    *catalog.Service
+	live       *live.Service
+	orders     *orders.Service
+	points     *points.Service
+	promotions *promotions.Service
+	chat       *chat.Service
+	stream     *stream.Service // nil in the demo loader, which broadcasts nothing
+	hls        *hls.Service
+	recorder   *record.Service // nil: switched off
+	reports    *reports.Service
+	edges      *edge.Registry // nil in the demo loader
+	books      ledger
+	stopping   atomic.Bool
+	silent     bool // rooms hear nothing: the demo loader, commands
 }
 
 // part is something that runs until its context ends.
@@ -56,12 +60,12 @@ type part struct {
 }
 
 func (s *shop) parts() []part {
-	return []part{{"orders", s.orders.Run}, {"chat", s.chat.Run}, {"live", s.live.Run}, {"stream", s.stream.Run}, {"hls", s.hls.Run}, {"recordings", s.recordLive}, {"ledger", s.watchLedger}}
+	return []part{{"orders", s.orders.Run}, {"points", s.points.Run}, {"promotions", s.promotions.Run}, {"chat", s.chat.Run}, {"live", s.live.Run}, {"stream", s.stream.Run}, {"hls", s.hls.Run}, {"recordings", s.recordLive}, {"ledger", s.watchLedger}}
 }
 
 // migrations is the whole schema, every noun's steps.
 func migrations() []db.Migration {
-	return slices.Concat(db.OwnMigrations(), accounts.Migrations(), catalog.Migrations(), live.Migrations(), orders.Migrations(), chat.Migrations())
+	return slices.Concat(db.OwnMigrations(), accounts.Migrations(), catalog.Migrations(), live.Migrations(), orders.Migrations(), points.Migrations(), promotions.Migrations(), chat.Migrations())
 }
 
 // open builds the shop on an open database whose schema is up to date. After an error everything it opened is closed,
@@ -108,7 +112,7 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 		return nil, err
 	}
 	sh.catalog = catalog.New(catalog.Config{DB: d, Clock: c, Files: catalog.Disk{Dir: filepath.Join(s.DataDir, "pictures")}, OnChange: func(ids []int64) { sh.live.Changed(ids) }}, sh.accounts)
-	sh.live = live.New(live.Config{DB: d, Clock: c}, live.Needs{People: people{sh}, Goods: goods{sh}, Taken: taken{sh}, Room: room{sh}, Media: picture{sh}, Audit: sh.accounts})
+	sh.live = live.New(live.Config{DB: d, Clock: c}, live.Needs{People: people{sh}, Goods: goods{sh}, Taken: taken{sh}, Room: room{sh}, Media: picture{sh}, Audit: sh.accounts, Promotions: window{sh}})
 	if sh.bus, err = bus.Open(s.NATSURL, filepath.Join(s.DataDir, "bus")); err != nil {
 		return nil, err
 	}
@@ -116,7 +120,11 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 		sh.bus.Close()
 		return nil, err
 	}
-	if sh.orders, err = orders.New(orders.Config{DB: d, Clock: c, Limits: s.limited(), Registerer: reg}, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
+	if err = sh.newPromotions(d, c); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.orders, err = orders.New(orders.Config{DB: d, Clock: c, Limits: s.limited(), Registerer: reg, Pricing: sh.promotions}, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}

@@ -28,6 +28,8 @@ func floor(pkg string) (int, bool) {
 			return 0, true
 		}
 		return 0, false
+	case top == "pricing": // pure: what a basket costs, spoken by orders and promotions
+		return 1, true
 	case isNoun(top), top == "static":
 		return 2, true
 	}
@@ -36,7 +38,7 @@ func floor(pkg string) (int, bool) {
 
 func isNoun(top string) bool {
 	switch top {
-	case "stream", "chat", "live", "catalog", "orders", "payments", "reports", "accounts", "civic":
+	case "stream", "chat", "live", "catalog", "orders", "payments", "reports", "accounts", "civic", "promotions":
 		return true
 	}
 	return false
