@@ -172,6 +172,7 @@ type Config struct {
 	SandboxSecret []byte                // key of the sandbox provider's callbacks; empty: made once and kept in the database
 	HoldFor       time.Duration         // how long an unpaid order keeps its stock where the session does not say; 0 = 15 minutes
 	Log           *slog.Logger          // nil: slog.Default
+	Hooks         Hooks
 }
 
 const (
@@ -193,6 +194,7 @@ type Service struct {
 	room     Room
 	audit    Audit
 	metrics  metrics
+	hooks    Hooks
 
 	providers map[string]Provider
 	lane      lane
@@ -215,7 +217,7 @@ func New(c Config, st Stock, sessions Sessions, room Room, audit Audit) (*Servic
 	}
 	s := &Service{
 		db: c.DB, store: store{c.DB}, clock: c.Clock, log: c.Log, limits: c.Limits, holdFor: c.HoldFor,
-		stock: st, sessions: sessions, room: room, audit: audit,
+		stock: st, sessions: sessions, room: room, audit: audit, hooks: c.Hooks,
 		lane: newLane(), wake: make(chan struct{}, 1), worker: newID(c.Clock.Now()),
 		secret: secretKeeper{key: c.SandboxSecret},
 	}
@@ -322,12 +324,10 @@ func (s *Service) Ship(ctx context.Context, a web.Actor, id, carrier, trackingNo
 		if o.State == Shipped && o.Shipment.Carrier == carrier && o.Shipment.TrackingNo == trackingNo {
 			return nil
 		}
-		if err := s.audit.Record(ctx, "order.ship", o.ID, map[string]any{"carrier": carrier, "tracking_no": trackingNo}); err != nil {
-			return err
+		if o.State != Paid {
+			return ErrState.Saying("an order that is " + string(o.State) + " can't become " + string(Shipped))
 		}
-		return s.move(ctx, o, Shipped, "shipped", "operator", change{
-			"carrier": carrier, "tracking_no": trackingNo, "shipped_ms": db.Millis(s.clock.Now()),
-		})
+		return s.dispatch(ctx, o, Dispatch{Carrier: carrier, TrackingNo: trackingNo, Source: "hand"})
 	})
 }
 
@@ -393,7 +393,10 @@ func (s *Service) move(ctx context.Context, o *Order, to State, what, by string,
 		return err
 	}
 	o.State = to
-	return s.store.addEvent(ctx, o.ID, Event{At: s.clock.Now(), What: what, By: by})
+	if err := s.note(ctx, o.ID, Note{What: what, By: by}); err != nil {
+		return err
+	}
+	return s.told(ctx, *o)
 }
 
 // Taken gives how much of each SKU a session's open and paid orders hold, for its session stock.
