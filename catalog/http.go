@@ -2,14 +2,12 @@ package catalog
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/duoduopin/duoduopin/internal/fault"
+	"github.com/duoduopin/duoduopin/internal/pictures"
 	"github.com/duoduopin/duoduopin/internal/web"
 )
 
@@ -276,13 +274,9 @@ func (s *Service) postPicture(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	raw, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, MaxPicture))
+	raw, err := pictures.Body(c.Response(), c.Request())
 	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return ErrPictureSize
-		}
-		return fault.New(fault.BadRequest, "unreadable-body", "the picture did not arrive whole; send it again").Because(err)
+		return err
 	}
 	p, err := s.AddPicture(c.Request().Context(), id, raw)
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/duoduopin/duoduopin/internal/bus"
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/db"
+	"github.com/duoduopin/duoduopin/internal/pictures"
 	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/live"
 	"github.com/duoduopin/duoduopin/orders"
@@ -109,7 +110,7 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 	if sh.accounts, err = newAccounts(ctx, s, d, c, sh.expel); err != nil {
 		return nil, err
 	}
-	sh.catalog = catalog.New(catalog.Config{DB: d, Clock: c, Files: catalog.Disk{Dir: filepath.Join(s.DataDir, "pictures")}, OnChange: func(ids []int64) { sh.live.Changed(ids) }}, sh.accounts)
+	sh.catalog = catalog.New(catalog.Config{DB: d, Clock: c, Files: pictures.Disk{Dir: filepath.Join(s.DataDir, "pictures")}, OnChange: func(ids []int64) { sh.live.Changed(ids) }}, sh.accounts)
 	sh.live = live.New(live.Config{DB: d, Clock: c}, live.Needs{People: people{sh}, Goods: goods{sh}, Taken: taken{sh}, Room: room{sh}, Media: picture{sh}, Audit: sh.accounts})
 	if sh.bus, err = bus.Open(s.NATSURL, filepath.Join(s.DataDir, "bus")); err != nil {
 		return nil, err

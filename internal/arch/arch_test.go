@@ -22,7 +22,7 @@ func floor(pkg string) (int, bool) {
 		return 3, true
 	case top == "internal":
 		switch pkg {
-		case "internal/web", "internal/db", "internal/bus":
+		case "internal/web", "internal/db", "internal/bus", "internal/pictures", "internal/sheet":
 			return 1, true
 		case "internal/fault", "internal/money", "internal/clock", "internal/stock":
 			return 0, true
@@ -36,7 +36,7 @@ func floor(pkg string) (int, bool) {
 
 func isNoun(top string) bool {
 	switch top {
-	case "stream", "chat", "live", "catalog", "orders", "reports", "accounts", "civic":
+	case "stream", "chat", "live", "catalog", "orders", "reports", "accounts", "civic", "fulfilment", "aftersales", "webhooks":
 		return true
 	}
 	return false
