@@ -213,7 +213,7 @@ func (l RefundLine) part(u Units, returned bool, at string) (RefundedLine, error
 	if l.Quantity == 0 && l.AmountFen == nil {
 		return RefundedLine{}, fault.Bad(at+"amount_fen", "is needed when no unit is refunded")
 	}
-	p := RefundedLine{Line: l.Line, Quantity: l.Quantity, AmountFen: u.worth(l.Quantity)}
+	p := RefundedLine{Line: l.Line, Quantity: l.Quantity, AmountFen: u.Worth(l.Quantity)}
 	if l.AmountFen != nil {
 		p.AmountFen = *l.AmountFen
 	}

@@ -35,9 +35,9 @@ func (u Units) Outstanding() int64 { return u.Quantity - u.CalledOff - u.Sent }
 // Left is the money of the line that may still be refunded, in fen.
 func (u Units) Left() int64 { return u.PaidFen - u.RefundedFen }
 
-// worth is what n more units of the line are worth: cumulative shares, so that all units add up to what was paid, but
+// Worth is what n more units of the line are worth: cumulative shares, so that all units add up to what was paid, but
 // never more than is left.
-func (u Units) worth(n int64) int64 {
+func (u Units) Worth(n int64) int64 {
 	upTo := func(k int64) int64 { return u.PaidFen/u.Quantity*k + u.PaidFen%u.Quantity*k/u.Quantity }
 	return min(u.Left(), upTo(u.RefundedUnits+n)-upTo(u.RefundedUnits))
 }
@@ -343,4 +343,25 @@ func (s *Service) takeOut(ctx context.Context, ref string, all []Replacement) er
 		return answers[0]
 	}
 	return s.stock.Sell(ctx, ref, lines)
+}
+
+// Hold keeps an order from changing until the transaction in ctx ends.
+func (s *Service) Hold(ctx context.Context, id string) error {
+	_, err := s.store.lockOrder(ctx, id)
+	return err
+}
+
+// CompleteFor ends a shipped order on the system's word, when its parcels arrived long ago; false: it is in no state for
+// that.
+func (s *Service) CompleteFor(ctx context.Context, id string) (bool, error) {
+	done := false
+	err := s.db.Tx(ctx, func(ctx context.Context) error {
+		o, err := s.store.lockOrder(ctx, id)
+		if err != nil || o.State != Shipped {
+			return err
+		}
+		done = true
+		return s.move(ctx, &o, Completed, "completed", "system", nil)
+	})
+	return done && err == nil, err
 }
