@@ -167,12 +167,12 @@ type Order struct {
 
 // OrderLine is one line of an order with where its units and its money are.
 type OrderLine struct {
-	SKUID, ProductID                             int64
-	Title, SKUName                               string
-	Fresh                                        bool
-	Quantity, CalledOff, Sent, Returned          int64
-	RefundedUnits, PaidFen, RefundedFen, UnitFen int64 // UnitFen: what the next unit is worth
-	Worth                                        func(units int64) int64
+	SKUID, ProductID                    int64
+	Title, SKUName                      string
+	Fresh                               bool
+	Quantity, CalledOff, Sent, Returned int64
+	RefundedUnits, PaidFen, RefundedFen int64
+	Worth                               func(units int64) int64
 }
 
 // RefundLine is one line's part of a refund.

@@ -71,7 +71,11 @@ type SKU struct {
 	Reserved  int64 // held by unpaid orders
 	Sold      int64 // paid
 	Stopped   bool  // the ledger did not add up: not sold until a person has looked
+	LowAt     int64 // so few free units are low; 0: nobody wants to know
 }
+
+// Low reports whether so little is left that the operator and the room should know.
+func (k SKU) Low() bool { return k.LowAt > 0 && k.Free <= k.LowAt }
 
 // Picture is one re-encoded picture.
 type Picture struct {

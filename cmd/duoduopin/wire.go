@@ -15,8 +15,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/duoduopin/duoduopin/accounts"
+	"github.com/duoduopin/duoduopin/aftersales"
 	"github.com/duoduopin/duoduopin/catalog"
 	"github.com/duoduopin/duoduopin/chat"
+	"github.com/duoduopin/duoduopin/fulfilment"
 	"github.com/duoduopin/duoduopin/internal/bus"
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/db"
@@ -29,6 +31,7 @@ import (
 	"github.com/duoduopin/duoduopin/stream/edge"
 	"github.com/duoduopin/duoduopin/stream/hls"
 	"github.com/duoduopin/duoduopin/stream/record"
+	"github.com/duoduopin/duoduopin/webhooks"
 )
 
 // shop is the whole, built in order. This file is the only place that knows everybody; what one noun needs of another is
@@ -47,6 +50,11 @@ type shop struct {
 	hls      *hls.Service
 	recorder *record.Service // nil: switched off
 	reports  *reports.Service
+
+	fulfilment *fulfilment.Service
+	aftersales *aftersales.Service
+	webhooks   *webhooks.Service
+
 	edges    *edge.Registry // nil in the demo loader
 	stopping atomic.Bool
 	silent   bool // rooms hear nothing: the demo loader, commands
@@ -59,12 +67,15 @@ type part struct {
 }
 
 func (s *shop) parts() []part {
-	return []part{{"orders", s.orders.Run}, {"chat", s.chat.Run}, {"live", s.live.Run}, {"stream", s.stream.Run}, {"hls", s.hls.Run}, {"recordings", s.recordLive}, {"stock watch", s.watchRules}}
+	return []part{
+		{"orders", s.orders.Run}, {"chat", s.chat.Run}, {"live", s.live.Run}, {"stream", s.stream.Run}, {"hls", s.hls.Run}, {"recordings", s.recordLive}, {"stock watch", s.watchRules},
+		{"fulfilment", s.fulfilment.Run}, {"aftersales", s.aftersales.Run}, {"webhooks", s.webhooks.Run}, {"low stock", s.watchLow},
+	}
 }
 
 // migrations is the whole schema, every noun's steps.
 func migrations() []db.Migration {
-	return slices.Concat(accounts.Migrations(), catalog.Migrations(), live.Migrations(), orders.Migrations(), chat.Migrations())
+	return slices.Concat(accounts.Migrations(), catalog.Migrations(), live.Migrations(), orders.Migrations(), chat.Migrations(), fulfilment.Migrations(), aftersales.Migrations(), webhooks.Migrations())
 }
 
 // open builds the shop on an open database whose schema is up to date. After an error everything it opened is closed,
@@ -119,7 +130,11 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 		sh.bus.Close()
 		return nil, err
 	}
-	if sh.orders, err = orders.New(orders.Config{DB: d, Clock: c, Limits: s.limited(), Registerer: reg}, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
+	if sh.orders, err = orders.New(orders.Config{DB: d, Clock: c, Limits: s.limited(), Registerer: reg, Hooks: sh.orderHooks()}, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if err := sh.afterSale(s, d, c); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}
