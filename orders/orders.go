@@ -177,6 +177,7 @@ type Config struct {
 	NoSandbox     bool                  // real money only
 	PublicURL     string                // under which buyers reach the shop, to come back to from a provider's page; "https://..."
 	Pricing       Pricing               // nil: the shelf's prices and nothing else
+	Hooks         Hooks
 }
 
 const (
@@ -199,6 +200,7 @@ type Service struct {
 	audit    Audit
 	metrics  metrics
 	pricing  Pricing
+	hooks    Hooks
 
 	providers map[string]pay.Provider
 	public    string
@@ -222,7 +224,7 @@ func New(c Config, st Stock, sessions Sessions, room Room, audit Audit) (*Servic
 	}
 	s := &Service{
 		db: c.DB, store: store{c.DB}, clock: c.Clock, log: c.Log, limits: c.Limits, holdFor: c.HoldFor,
-		stock: st, sessions: sessions, room: room, audit: audit, pricing: c.Pricing,
+		stock: st, sessions: sessions, room: room, audit: audit, pricing: c.Pricing, hooks: c.Hooks,
 		lane: newLane(), wake: make(chan struct{}, 1), worker: newID(c.Clock.Now()),
 		secret: secretKeeper{key: c.SandboxSecret},
 	}
@@ -317,12 +319,10 @@ func (s *Service) Ship(ctx context.Context, a web.Actor, id, carrier, trackingNo
 		if o.State == Shipped && o.Shipment.Carrier == carrier && o.Shipment.TrackingNo == trackingNo {
 			return nil
 		}
-		if err := s.audit.Record(ctx, "order.ship", o.ID, map[string]any{"carrier": carrier, "tracking_no": trackingNo}); err != nil {
-			return err
+		if o.State != Paid {
+			return ErrState.Saying("an order that is " + string(o.State) + " can't become " + string(Shipped))
 		}
-		return s.move(ctx, o, Shipped, "shipped", "operator", change{
-			"carrier": carrier, "tracking_no": trackingNo, "shipped_ms": db.Millis(s.clock.Now()),
-		})
+		return s.dispatch(ctx, o, Dispatch{Carrier: carrier, TrackingNo: trackingNo, Source: "hand"})
 	})
 }
 
@@ -391,7 +391,10 @@ func (s *Service) move(ctx context.Context, o *Order, to State, what, by string,
 		return err
 	}
 	o.State = to
-	return s.store.addEvent(ctx, o.ID, Event{At: s.clock.Now(), What: what, By: by})
+	if err := s.note(ctx, o.ID, Note{What: what, By: by}); err != nil {
+		return err
+	}
+	return s.told(ctx, *o)
 }
 
 // Taken gives how much of each SKU a session's open and paid orders hold, for its session stock.

@@ -42,7 +42,7 @@ func (g goods) Listings(ctx context.Context, skuIDs []int64) (map[int64]live.Lis
 	out := make(map[int64]live.Listing, len(found))
 	for id, l := range found {
 		out[id] = live.Listing{
-			SKUID: id, ProductID: l.ProductID, Title: l.Title, SKUName: l.Name, PriceFen: l.PriceFen, Stock: l.Free, Fresh: l.Fresh, Sellable: l.Sellable,
+			SKUID: id, ProductID: l.ProductID, Title: l.Title, SKUName: l.Name, PriceFen: l.PriceFen, Stock: l.Free, LowAt: l.LowAt, Fresh: l.Fresh, Sellable: l.Sellable,
 		}
 	}
 	return out, err

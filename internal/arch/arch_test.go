@@ -22,7 +22,7 @@ func floor(pkg string) (int, bool) {
 		return 3, true
 	case top == "internal":
 		switch pkg {
-		case "internal/web", "internal/db", "internal/bus", "internal/pay":
+		case "internal/web", "internal/db", "internal/bus", "internal/pay", "internal/pictures", "internal/sheet":
 			return 1, true
 		case "internal/fault", "internal/money", "internal/clock", "internal/stock", "internal/rule":
 			return 0, true
@@ -38,7 +38,7 @@ func floor(pkg string) (int, bool) {
 
 func isNoun(top string) bool {
 	switch top {
-	case "stream", "chat", "live", "catalog", "orders", "payments", "reports", "accounts", "civic", "promotions":
+	case "stream", "chat", "live", "catalog", "orders", "payments", "reports", "accounts", "civic", "promotions", "fulfilment", "aftersales", "webhooks":
 		return true
 	}
 	return false
