@@ -23,6 +23,7 @@ func (s *shop) routes(set *Settings, reg *prometheus.Registry) {
 	}
 	operations(s.api, set, reg, []probe{
 		{"database", s.db.CanWrite},
+		{"orders", s.orders.Ping},
 		{"bus", func(context.Context) error { return s.bus.Ping(time.Second) }},
 		{"media", s.stream.Ping},
 	}, s.stopping.Load)

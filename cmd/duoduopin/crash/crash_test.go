@@ -60,12 +60,13 @@ func TestDatabaseFrozen(t *testing.T) {
 	p := newPostgres(t)
 	s := open(t, p.url(), p.url(), 1, plenty)
 	r := s.sell()
+	inRoom := s.enter()
 	r.reach(300)
 	p.signalAll(syscall.SIGSTOP)
 	frozen := time.Now()
 	eventually(t, 30*time.Second, "buyers are told to come back", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return r.busy > 0 })
 	told := time.Since(frozen)
-	talk(t, s)
+	inRoom.talk()
 	if status := s.servers[0].status("/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("readyz: %d", status)
 	}
@@ -196,6 +197,7 @@ func shortDir(t *testing.T) string {
 // diskFull takes all room in the middle of selling and gives it back. recover is what an operator does then.
 func diskFull(t *testing.T, s *shop, disk string, recover func(), stage string) {
 	t.Helper()
+	inRoom := s.enter()
 	r := s.sell()
 	r.reach(300)
 	free := fill(t, disk)
@@ -204,7 +206,7 @@ func diskFull(t *testing.T, s *shop, disk string, recover func(), stage string) 
 	if status := s.servers[0].status("/healthz"); status != http.StatusOK {
 		t.Errorf("healthz: %d", status)
 	}
-	talk(t, s)
+	inRoom.talk()
 	free()
 	up := time.Now()
 	recover()
@@ -222,24 +224,32 @@ func diskFull(t *testing.T, s *shop, disk string, recover func(), stage string) 
 	}
 }
 
-// talk says something in the room and wants to hear it there: chat does not need the database.
-func talk(t *testing.T, s *shop) {
-	t.Helper()
+// room is a socket that was open before anything broke.
+type room struct {
+	t    testing.TB
+	conn *websocket.Conn
+}
+
+func (s *shop) enter() *room {
+	s.t.Helper()
 	address := strings.Replace(s.servers[0].url, "http", "ws", 1) + fmt.Sprintf("/api/v1/sessions/%d/ws", s.session)
 	conn, res, err := websocket.DefaultDialer.Dial(address, http.Header{"Authorization": {"Bearer " + s.buyers[0]}})
-	if err != nil {
-		t.Errorf("the room does not open: %v", err)
-		return
-	}
-	defer res.Body.Close()
-	defer conn.Close()
+	must(s.t, err)
+	must(s.t, res.Body.Close())
+	s.t.Cleanup(func() { conn.Close() })
+	return &room{s.t, conn}
+}
+
+// talk says something in the room and wants to hear it there: chat does not need the database.
+func (r *room) talk() {
+	r.t.Helper()
 	text := fmt.Sprint("still here ", time.Now().UnixNano())
-	must(t, conn.WriteJSON(map[string]string{"type": "chat", "id": "1", "text": text}))
-	must(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	must(r.t, r.conn.WriteJSON(map[string]string{"type": "chat", "id": "1", "text": text}))
+	must(r.t, r.conn.SetReadDeadline(time.Now().Add(10*time.Second)))
 	for {
-		_, raw, err := conn.ReadMessage()
+		_, raw, err := r.conn.ReadMessage()
 		if err != nil {
-			t.Errorf("the room is silent: %v", err)
+			r.t.Errorf("the room is silent: %v", err)
 			return
 		}
 		if strings.Contains(string(raw), text) {
