@@ -42,13 +42,16 @@ func (s *Service) note(ctx context.Context, orderID string, n Note) error {
 
 // Timeline gives an order's story, oldest first, to its buyer and to operators. Only staff see who; a buyer sees the role.
 func (s *Service) Timeline(ctx context.Context, a web.Actor, id string) ([]Note, error) {
-	if _, err := s.Order(ctx, a, id); err != nil {
-		return nil, err
-	}
-	notes, err := s.store.notes(ctx, id)
+	o, err := s.Order(ctx, a, id)
 	if err != nil {
 		return nil, err
 	}
+	kept, err := s.store.notes(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	first := o.Timeline[0] // how it came into being stands in the order itself
+	notes := append([]Note{{At: first.At, What: first.What, By: first.By}}, kept...)
 	for i := range notes {
 		if !a.Staff() {
 			notes[i].Who = ""
