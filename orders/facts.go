@@ -83,6 +83,7 @@ type Fact struct {
 	CouponFen int64    // what coupons took off: beside the money, never in it
 	PointsFen int64    // what points paid: likewise
 	Shipping  int64    // fen of TotalFen that are postage
+	Shares    []int64  // of PaidFen, by line
 	Refunds   []Refund // of money that counted, requested or done
 }
 
@@ -96,7 +97,7 @@ func (s *Service) SessionOrders(ctx context.Context, sessionID int64) ([]Fact, e
 	for i, o := range all {
 		facts[i] = Fact{
 			ID: o.ID, Buyer: o.BuyerID, Viewer: fmt.Sprintf("a:%d", o.BuyerID), Channel: o.Channel, State: o.State,
-			TotalFen: o.TotalFen, PaidFen: o.PaidFen, CreatedAt: o.CreatedAt, PaidAt: o.PaidAt, Lines: o.Lines,
+			TotalFen: o.TotalFen, PaidFen: o.PaidFen, CreatedAt: o.CreatedAt, PaidAt: o.PaidAt, Lines: o.Lines, Shares: o.LineShares(),
 		}
 		if b := o.Breakdown; b != nil {
 			facts[i].CouponFen, facts[i].PointsFen, facts[i].Shipping = b.CouponFen, b.PointsFen, b.ShippingFen
