@@ -12,7 +12,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -135,7 +134,7 @@ func New(stage *engage.Stage, sales Sales) *Service {
 	s := &Service{stage: stage, store: store{stage.DB}, sales: sales}
 	s.entries = engage.NewLane(s.enterAll)
 	stage.Chore(s.DrawDue)
-	stage.Stand(engage.Standing{Type: "draws", Every: paceOfSheet, Empty: sheetView{[]drawView{}}, Sheets: s.sheets})
+	stage.Stand(engage.Standing{Type: "draws", Every: paceOfSheet, Empty: sheetView{[]DrawView{}}, Sheets: s.sheets})
 	return s
 }
 
@@ -153,8 +152,11 @@ func (s *Service) Publish(ctx context.Context, sessionID int64, t Terms) (Draw, 
 	d := Draw{SessionID: sessionID, Terms: t, PublishedAt: now, By: web.ActorFrom(ctx).Name, Commitment: Commit(seed)}
 	d.write()
 	err := s.stage.DB.Tx(ctx, func(ctx context.Context) error {
-		if n, err := s.store.unfinished(ctx, sessionID); err != nil || n >= maxOpen {
-			return errors.Join(err, ErrTooMany)
+		switch n, err := s.store.unfinished(ctx, sessionID); {
+		case err != nil:
+			return err
+		case n >= maxOpen:
+			return ErrTooMany
 		}
 		if err := s.store.add(ctx, &d, seed); err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"time"
 
 	"github.com/duoduopin/duoduopin/internal/db"
@@ -32,9 +31,11 @@ func (s *Service) Enter(ctx context.Context, sessionID, id int64) (string, error
 		return "", err
 	}
 	if d.Terms.Who == Buyers {
-		paid, err := s.sales.HasPaid(ctx, sessionID, a.AccountID)
-		if err != nil || !paid {
-			return "", errors.Join(err, ErrBuyers)
+		switch paid, err := s.sales.HasPaid(ctx, sessionID, a.AccountID); {
+		case err != nil:
+			return "", err
+		case !paid:
+			return "", ErrBuyers
 		}
 	}
 	user, err := s.stage.Room.PublicID(ctx, a.Viewer)

@@ -23,13 +23,14 @@ func (s *Service) Routes(api *web.API) {
 	web.Handle(api, web.Op{ID: "draw-winners", Method: get, Path: one + "/winners", Summary: "The winners' accounts, to send them their prizes", Tag: tag, Access: desk}, s.getWinners)
 }
 
-type winView struct {
+// WinView is a winner as everybody sees one.
+type WinView struct {
 	Ticket string `json:"ticket"`
 	User   string `json:"user" doc:"Public id in the room."`
 }
 
-// drawView is a draw as everybody sees it, over HTTP and in the room.
-type drawView struct {
+// DrawView is a draw as everybody sees it, over HTTP and in the room.
+type DrawView struct {
 	ID           int64      `json:"draw_id"`
 	SessionID    int64      `json:"session_id"`
 	State        State      `json:"state" enum:"announced,open,closed,drawn,cancelled"`
@@ -49,24 +50,24 @@ type drawView struct {
 	DrawnAt      *time.Time `json:"drawn_at"`
 	EntrantsHash string     `json:"entrants_hash,omitempty"`
 	Seed         string     `json:"seed,omitempty" doc:"Revealed when the draw has taken place."`
-	Won          []winView  `json:"won" nullable:"false" doc:"First prize first."`
+	Won          []WinView  `json:"won" nullable:"false" doc:"First prize first."`
 }
 
 type sheetView struct {
-	Draws []drawView `json:"draws"`
+	Draws []DrawView `json:"draws"`
 }
 
-func view(d Draw, now time.Time) drawView {
-	v := drawView{
+func view(d Draw, now time.Time) DrawView {
+	v := DrawView{
 		ID: d.ID, SessionID: d.SessionID, State: d.State(now), Title: d.Terms.Title, Prize: d.Terms.Prize, Winners: d.Terms.Winners, Who: d.Terms.Who,
 		MostEntrants: d.Terms.MostEntrants, Entrants: d.Entrants, OpensAt: d.Terms.OpensAt, ClosesAt: d.Terms.ClosesAt, PublishedAt: d.PublishedAt,
-		Rule: RuleName, Commitment: d.Commitment, TermsHash: d.Digest, Reason: d.Reason, EntrantsHash: d.EntrantsHash, Seed: d.Seed, Won: make([]winView, len(d.Won)),
+		Rule: RuleName, Commitment: d.Commitment, TermsHash: d.Digest, Reason: d.Reason, EntrantsHash: d.EntrantsHash, Seed: d.Seed, Won: make([]WinView, len(d.Won)),
 	}
 	if !d.DrawnAt.IsZero() {
 		v.DrawnAt = &d.DrawnAt
 	}
 	for i, w := range d.Won {
-		v.Won[i] = winView{w.Ticket, w.User}
+		v.Won[i] = WinView{w.Ticket, w.User}
 	}
 	return v
 }
@@ -78,7 +79,7 @@ func (s *Service) sheets(ctx context.Context, sessionIDs []int64) (map[int64]any
 	if err != nil {
 		return nil, err
 	}
-	views := map[int64][]drawView{}
+	views := map[int64][]DrawView{}
 	for _, d := range all {
 		views[d.SessionID] = append(views[d.SessionID], view(d, now))
 	}
@@ -89,12 +90,13 @@ func (s *Service) sheets(ctx context.Context, sessionIDs []int64) (map[int64]any
 	return sheets, nil
 }
 
-type drawIn struct {
+// DrawIn names a draw in a path.
+type DrawIn struct {
 	ID   int64 `path:"id" minimum:"1"`
 	Draw int64 `path:"draw" minimum:"1"`
 }
 
-type drawOut struct{ Body drawView }
+type drawOut struct{ Body DrawView }
 
 func (s *Service) out(d Draw, err error) (*drawOut, error) {
 	if err != nil {
@@ -124,7 +126,7 @@ func (s *Service) listDraws(ctx context.Context, in *struct {
 	ID int64 `path:"id" minimum:"1"`
 	web.PageIn
 },
-) (*struct{ Body web.Page[drawView] }, error) {
+) (*struct{ Body web.Page[DrawView] }, error) {
 	before, err := in.Key()
 	if err != nil {
 		return nil, err
@@ -135,20 +137,21 @@ func (s *Service) listDraws(ctx context.Context, in *struct {
 	}
 	now := s.stage.Now()
 	page := web.PageOf(rows, in.Size(), func(d Draw) int64 { return d.ID })
-	return &struct{ Body web.Page[drawView] }{web.MapPage(page, func(d Draw) drawView { return view(d, now) })}, nil
+	return &struct{ Body web.Page[DrawView] }{web.MapPage(page, func(d Draw) DrawView { return view(d, now) })}, nil
 }
 
+// myDrawView is a draw for who asks.
 type myDrawView struct {
-	drawView
+	DrawView
 	Ticket string `json:"my_ticket" doc:"Of who asks; empty if they have not entered."`
 }
 
-func (s *Service) getDraw(ctx context.Context, in *drawIn) (*struct{ Body myDrawView }, error) {
+func (s *Service) getDraw(ctx context.Context, in *DrawIn) (*struct{ Body myDrawView }, error) {
 	d, err := s.Draw(ctx, in.ID, in.Draw)
 	if err != nil {
 		return nil, err
 	}
-	v := myDrawView{drawView: view(d, s.stage.Now())}
+	v := myDrawView{DrawView: view(d, s.stage.Now())}
 	if a := web.ActorFrom(ctx); a.SignedIn() {
 		if v.Ticket, err = s.Ticket(ctx, d.ID, a.AccountID); err != nil && !errors.Is(err, fault.Missing("")) {
 			return nil, err
@@ -158,7 +161,7 @@ func (s *Service) getDraw(ctx context.Context, in *drawIn) (*struct{ Body myDraw
 }
 
 func (s *Service) postCancel(ctx context.Context, in *struct {
-	drawIn
+	DrawIn
 	Body struct {
 		Reason string `json:"reason" minLength:"1" maxLength:"200"`
 	}
@@ -173,7 +176,7 @@ type ticketOut struct {
 	}
 }
 
-func (s *Service) postEntry(ctx context.Context, in *drawIn) (*ticketOut, error) {
+func (s *Service) postEntry(ctx context.Context, in *DrawIn) (*ticketOut, error) {
 	ticket, err := s.Enter(ctx, in.ID, in.Draw)
 	if err != nil {
 		return nil, err
@@ -196,7 +199,7 @@ type proofView struct {
 	Winners      []string `json:"winners" nullable:"false" doc:"Tickets, first prize first."`
 }
 
-func (s *Service) getProof(ctx context.Context, in *drawIn) (*struct{ Body proofView }, error) {
+func (s *Service) getProof(ctx context.Context, in *DrawIn) (*struct{ Body proofView }, error) {
 	d, err := s.Draw(ctx, in.ID, in.Draw)
 	if err != nil {
 		return nil, err
@@ -213,19 +216,19 @@ func (s *Service) getProof(ctx context.Context, in *drawIn) (*struct{ Body proof
 }
 
 type winnerView struct {
-	winView
+	WinView
 	AccountID int64 `json:"account_id"`
 	Place     int   `json:"place"`
 }
 
-func (s *Service) getWinners(ctx context.Context, in *drawIn) (*struct{ Body web.Page[winnerView] }, error) {
+func (s *Service) getWinners(ctx context.Context, in *DrawIn) (*struct{ Body web.Page[winnerView] }, error) {
 	won, err := s.Winners(ctx, in.ID, in.Draw)
 	if err != nil {
 		return nil, err
 	}
 	page := web.Page[winnerView]{Items: make([]winnerView, len(won))}
 	for i, w := range won {
-		page.Items[i] = winnerView{winView{w.Ticket, w.User}, w.Account, i + 1}
+		page.Items[i] = winnerView{WinView{w.Ticket, w.User}, w.Account, i + 1}
 	}
 	return &struct{ Body web.Page[winnerView] }{page}, nil
 }
