@@ -83,7 +83,7 @@ type Stage struct {
 	wake   chan struct{} // one token: there is something to tell
 	worker string        // names this process in leases
 
-	acts   *web.Limiter  // of a person, whatever it is
+	acts *web.Limiter // of a person, whatever it is
 
 	standing []Standing                    // set before Run
 	chores   []func(context.Context) error // likewise

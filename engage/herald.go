@@ -177,13 +177,19 @@ func (s *Stage) tellSheet(ctx context.Context, st Standing, id int64, sheet any)
 	if known && before.raw == string(raw) && now.Sub(before.at) < toldFor {
 		return true, nil
 	}
-	mine, err := s.store.claimTelling(ctx, id, st.Type, now, now.Add(-st.Every))
+	mine, err := s.Claim(ctx, id, st.Type, st.Every)
 	if err != nil || !mine {
 		return false, err
 	}
 	s.Room.Tell(id, st.Type, json.RawMessage(raw))
 	s.told[key] = told{string(raw), now}
 	return true, nil
+}
+
+// Claim lets one process tell a room something of a type now: true at most once in `every`, over all processes.
+func (s *Stage) Claim(ctx context.Context, sessionID int64, typ string, every time.Duration) (bool, error) {
+	now := s.Now()
+	return s.store.claimTelling(ctx, sessionID, typ, now, now.Add(-every))
 }
 
 // forget drops what was told in rooms that nobody is in any more: who comes then is told anew.
