@@ -73,6 +73,7 @@ type Config struct {
 	Clock      clock.Clock
 	Limits     bool                  // rates per person and socket, sockets per person and address
 	Registerer prometheus.Registerer // nil: no metrics
+	Badges     Badges                // nil: nobody has one
 	Log        *slog.Logger          // nil: slog.Default
 }
 
@@ -95,6 +96,7 @@ type Service struct {
 	limits   bool
 	gate     Gate
 	audit    Audit
+	badges   Badges
 	journal  *journal
 	record   *recorder
 	facts    *notebook
@@ -125,7 +127,7 @@ func New(c Config, gate Gate, audit Audit) (*Service, error) {
 		c.Log = slog.Default()
 	}
 	s := &Service{
-		db: c.DB, store: store{c.DB}, bus: c.Bus, clock: c.Clock, log: c.Log, limits: c.Limits, gate: gate, audit: audit,
+		db: c.DB, store: store{c.DB}, bus: c.Bus, clock: c.Clock, log: c.Log, limits: c.Limits, gate: gate, audit: audit, badges: c.Badges,
 		door: newDoor(c.Limits), bulletin: newBulletin(), node: rand.Text()[:12], rooms: map[int64]*room{},
 	}
 	s.life, s.end = context.WithCancel(context.Background())

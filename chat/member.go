@@ -184,6 +184,7 @@ type member struct {
 	room  *room
 	actor web.Actor
 	user  chatUser
+	badge badge
 	conn  *websocket.Conn
 	out   *outbox
 	place place
@@ -388,7 +389,7 @@ func (m *member) speak(msg message) string {
 	}
 	ctx, cancel := context.WithTimeout(m.svc.life, speakTime)
 	defer cancel()
-	body := encode(said{Type: "chat", At: stamp(m.svc.clock.Now()), ID: msg.ID, User: m.user, Text: text})
+	body := encode(said{Type: "chat", At: stamp(m.svc.clock.Now()), ID: msg.ID, User: m.badged(ctx), Text: text})
 	if _, err := m.svc.journal.append(ctx, m.room.id, body, speaker{m.actor.Viewer, m.actor.AccountID}); err != nil {
 		return "unavailable"
 	}

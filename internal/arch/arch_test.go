@@ -16,7 +16,7 @@ const module = "github.com/duoduopin/duoduopin/"
 func floor(pkg string) (int, bool) {
 	top, _, _ := strings.Cut(pkg, "/")
 	switch {
-	case top == "cmd":
+	case top == "cmd", top == "docs": // docs/samples are commands
 		return 4, true
 	case pkg == "internal/arch", pkg == "internal/testshop":
 		return 3, true
@@ -36,7 +36,7 @@ func floor(pkg string) (int, bool) {
 
 func isNoun(top string) bool {
 	switch top {
-	case "stream", "chat", "live", "catalog", "orders", "reports", "accounts", "civic":
+	case "stream", "chat", "live", "catalog", "orders", "reports", "accounts", "civic", "engage":
 		return true
 	}
 	return false
