@@ -127,9 +127,10 @@ func New(c Config, gate Gate, audit Audit) (*Service, error) {
 		c.Log = slog.Default()
 	}
 	s := &Service{
-		db: c.DB, store: store{c.DB}, bus: c.Bus, clock: c.Clock, log: c.Log, limits: c.Limits, gate: gate, audit: audit, badges: c.Badges,
+		db: c.DB, store: store{c.DB}, bus: c.Bus, clock: c.Clock, log: c.Log, limits: c.Limits, gate: gate, audit: audit,
 		door: newDoor(c.Limits), bulletin: newBulletin(), node: rand.Text()[:12], rooms: map[int64]*room{},
 	}
+	s.badges = c.Badges
 	s.life, s.end = context.WithCancel(context.Background())
 	s.journal = newJournal(c.Bus, s.logSeen)
 	s.record = newRecorder(s.journal, s.store, c.DB, c.Log)

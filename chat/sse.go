@@ -33,7 +33,7 @@ const (
 func (s *Service) serveEvents(up *websocket.Upgrader) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		member, browser := net.Pipe()
-		defer browser.Close()
+		defer func() { _ = browser.Close() }()
 		after := c.Request().Header.Get("Last-Event-ID")
 		dialled := make(chan dialling, 1)
 		go func() { dialled <- dial(browser, c.Request(), after) }() // ends with the pipe
@@ -46,7 +46,7 @@ func (s *Service) serveEvents(up *websocket.Upgrader) echo.HandlerFunc {
 		if d.err != nil {
 			return ErrUnavailable.Because(d.err)
 		}
-		defer d.conn.Close()
+		defer func() { _ = d.conn.Close() }()
 		stop := context.AfterFunc(c.Request().Context(), func() { _ = browser.Close() }) // the browser has gone
 		defer stop()
 		return (&eventStream{c: c, conn: d.conn, after: after}).run()

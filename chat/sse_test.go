@@ -20,7 +20,6 @@ import (
 type listener struct {
 	t      *testing.T
 	events chan event
-	id     string // of the last frame; valid once an event of it came, until the next is waited for
 	ids    chan string
 	retry  string // valid once events is closed, like code
 	code   int

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -60,7 +59,7 @@ func New() *Town {
 // Stage gives a stage in this town.
 func (w *Town) Stage(t testing.TB, d *db.DB) *engage.Stage {
 	t.Helper()
-	s, err := engage.New(engage.Config{DB: d, Clock: w.Clock, Gate: w, Room: w, Audit: w, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	s, err := engage.New(engage.Config{DB: d, Clock: w.Clock, Gate: w, Room: w, Audit: w, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ func (c *client) talk() (greeted bool, err error) {
 		return false, err
 	}
 	defer res.Body.Close()
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	frames, failed := make(chan []json.RawMessage), make(chan error, 1)
 	stop := make(chan struct{})
 	defer close(stop)
