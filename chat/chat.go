@@ -75,6 +75,7 @@ type Config struct {
 	Clock      clock.Clock
 	Limits     bool                  // rates per person and socket, sockets per person and address
 	Registerer prometheus.Registerer // nil: no metrics
+	Badges     Badges                // nil: nobody has one
 	Log        *slog.Logger          // nil: slog.Default
 }
 
@@ -97,6 +98,7 @@ type Service struct {
 	limits   bool
 	gate     Gate
 	audit    Audit
+	badges   Badges
 	journal  *journal
 	record   *recorder
 	facts    *notebook
@@ -135,6 +137,7 @@ func New(c Config, gate Gate, audit Audit) (*Service, error) {
 		door: newDoor(c.Limits), bulletin: newBulletin(), node: rand.Text()[:12], rooms: map[int64]*room{}, anew: map[int64]struct{}{},
 		keeper: socket.NewKeeper(), shards: newShards(runtime.GOMAXPROCS(0)),
 	}
+	s.badges = c.Badges
 	s.life, s.end = context.WithCancel(context.Background())
 	s.journal = newJournal(c.Bus, s.logSeen)
 	s.record = newRecorder(s.journal, s.store, c.DB, c.Log)

@@ -23,6 +23,8 @@ type chatUser struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 	Role string `json:"role"`
+
+	Badge string `json:"badge,omitempty"` // beside what somebody says
 }
 
 type said struct {

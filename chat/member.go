@@ -23,6 +23,7 @@ type member struct {
 	room  *room
 	actor web.Actor
 	user  chatUser
+	badge badge
 	conn  *socket.Conn
 	place place
 	left  func() // gives back the places at the door and in the room
@@ -144,7 +145,7 @@ func (m *member) speak(msg message) string {
 	}
 	ctx, cancel := context.WithTimeout(m.svc.life, speakTime)
 	defer cancel()
-	body := encode(said{Type: "chat", At: stamp(m.svc.clock.Now()), ID: msg.ID, User: m.user, Text: text})
+	body := encode(said{Type: "chat", At: stamp(m.svc.clock.Now()), ID: msg.ID, User: m.badged(ctx), Text: text})
 	if _, err := m.svc.journal.append(ctx, m.room.id, body, speaker{viewer: m.actor.Viewer, account: m.actor.AccountID, once: once.String()}); err != nil {
 		return "unavailable"
 	}

@@ -207,6 +207,13 @@ func (s store) known(ctx context.Context, idems []string) (map[string]bool, erro
 	return out, nil
 }
 
+func (s store) hasPaid(ctx context.Context, sessionID, accountID int64) (bool, error) {
+	var n int64
+	err := s.db.Read(ctx).Raw(`SELECT count(*) FROM (SELECT 1 FROM orders WHERE buyer_id = ? AND session_id = ? AND state IN ('paid', 'shipped', 'completed') LIMIT 1) x`,
+		accountID, sessionID).Scan(&n).Error
+	return n > 0, err
+}
+
 // entries gives the double-entry rows of an order, oldest first.
 func (s store) entries(ctx context.Context, orderID string) ([]entryRow, error) {
 	var rows []entryRow

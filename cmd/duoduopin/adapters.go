@@ -82,6 +82,9 @@ func (r room) Post(ctx context.Context, sessionID int64, typ string, data any) e
 	if r.silent {
 		return nil
 	}
+	if typ == "sold" {
+		return r.engage.sold(ctx, sessionID, data)
+	}
 	return r.chat.Post(ctx, sessionID, typ, data)
 }
 

@@ -54,6 +54,7 @@ type shop struct {
 	fulfilment *fulfilment.Service
 	aftersales *aftersales.Service
 	webhooks   *webhooks.Service
+	engage     *engagement
 	edges      *edge.Registry // nil in the demo loader
 	books      ledger
 	stopping   atomic.Bool
@@ -68,14 +69,39 @@ type part struct {
 
 func (s *shop) parts() []part {
 	return []part{
-		{"orders", s.orders.Run}, {"points", s.points.Run}, {"promotions", s.promotions.Run}, {"chat", s.chat.Run}, {"live", s.live.Run}, {"stream", s.stream.Run}, {"hls", s.hls.Run}, {"recordings", s.recordLive},
-		{"ledger", s.watchLedger}, {"fulfilment", s.fulfilment.Run}, {"aftersales", s.aftersales.Run}, {"webhooks", s.webhooks.Run}, {"low stock", s.watchLow},
+		{"orders", s.orders.Run},
+		{"points", s.points.Run},
+		{"promotions", s.promotions.Run},
+		{"chat", s.chat.Run},
+		{"life of the rooms", s.engage.stage.Run},
+		{"live", s.live.Run},
+		{"stream", s.stream.Run},
+		{"hls", s.hls.Run},
+		{"recordings", s.recordLive},
+		{"ledger", s.watchLedger},
+		{"fulfilment", s.fulfilment.Run},
+		{"aftersales", s.aftersales.Run},
+		{"webhooks", s.webhooks.Run},
+		{"low stock", s.watchLow},
 	}
 }
 
 // migrations is the whole schema, every noun's steps.
 func migrations() []db.Migration {
-	return slices.Concat(db.OwnMigrations(), accounts.Migrations(), catalog.Migrations(), live.Migrations(), orders.Migrations(), points.Migrations(), promotions.Migrations(), chat.Migrations(), fulfilment.Migrations(), aftersales.Migrations(), webhooks.Migrations())
+	return slices.Concat(
+		db.OwnMigrations(),
+		accounts.Migrations(),
+		catalog.Migrations(),
+		live.Migrations(),
+		orders.Migrations(),
+		points.Migrations(),
+		promotions.Migrations(),
+		chat.Migrations(),
+		engageMigrations(),
+		fulfilment.Migrations(),
+		aftersales.Migrations(),
+		webhooks.Migrations(),
+	)
 }
 
 // open builds the shop on an open database whose schema is up to date. After an error everything it opened is closed,
@@ -126,7 +152,7 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 	if sh.bus, err = bus.Open(s.NATSURL, filepath.Join(s.DataDir, "bus")); err != nil {
 		return nil, err
 	}
-	if sh.chat, err = chat.New(chat.Config{DB: d, Bus: sh.bus, Clock: c, Limits: s.limited(), Registerer: reg}, gate{sh}, sh.accounts); err != nil {
+	if sh.chat, err = chat.New(chat.Config{DB: d, Bus: sh.bus, Clock: c, Limits: s.limited(), Registerer: reg, Badges: badges{sh}}, gate{sh}, sh.accounts); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}
@@ -139,6 +165,10 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 		return nil, err
 	}
 	if err := sh.afterSale(s, d, c); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.engage, err = newEngagement(s, sh, c); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}

@@ -16,7 +16,7 @@ const module = "github.com/duoduopin/duoduopin/"
 func floor(pkg string) (int, bool) {
 	top, _, _ := strings.Cut(pkg, "/")
 	switch {
-	case top == "cmd":
+	case top == "cmd", top == "docs": // docs/samples are commands
 		return 4, true
 	case pkg == "internal/arch", pkg == "internal/testshop":
 		return 3, true
@@ -38,7 +38,7 @@ func floor(pkg string) (int, bool) {
 
 func isNoun(top string) bool {
 	switch top {
-	case "stream", "chat", "live", "catalog", "orders", "payments", "reports", "accounts", "civic", "promotions", "fulfilment", "aftersales", "webhooks":
+	case "stream", "chat", "live", "catalog", "orders", "payments", "reports", "accounts", "civic", "engage", "promotions", "fulfilment", "aftersales", "webhooks":
 		return true
 	}
 	return false
