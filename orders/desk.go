@@ -21,4 +21,6 @@ type DeskFilter struct {
 
 // Desk gives orders for the fulfilment desk, whole. Who may ask is the caller's business. Each page is read by index,
 // however many orders there are (BenchmarkDesk).
-func (s *Service) Desk(ctx context.Context, f DeskFilter) ([]Order, error) { return s.store.desk(ctx, f) }
+func (s *Service) Desk(ctx context.Context, f DeskFilter) ([]Order, error) {
+	return s.store.desk(ctx, f)
+}

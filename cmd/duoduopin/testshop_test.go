@@ -26,8 +26,9 @@ type testOptions struct {
 	database string // URL; a new SQLite file unless set
 	dir      string // data folder; a temporary one unless set
 	limits   bool
-	secret   string   // of its edges
-	networks []string // that webhooks may go to
+	secret   string      // of its edges
+	networks []string    // that webhooks may go to
+	clock    clock.Clock // the system's unless set
 }
 
 // testShop is the whole server on a loopback port, spoken to from outside only.
@@ -54,7 +55,10 @@ func newTestShop(t testing.TB, o testOptions) *testShop {
 	d, err := db.Open(ctx, s.DatabaseURL)
 	must(t, err)
 	must(t, d.Migrate(ctx, migrations()))
-	sh, err := open(ctx, s, d, clock.System{})
+	if o.clock == nil {
+		o.clock = clock.System{}
+	}
+	sh, err := open(ctx, s, d, o.clock)
 	must(t, err)
 	l, err := listen(ctx, s)
 	must(t, err)
