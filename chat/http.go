@@ -21,6 +21,7 @@ func (s *Service) Routes(api *web.API) {
 	const tag, base = "room", "/api/v1/sessions/{id}"
 	moderators := web.Only(web.Operator, web.Assistant, web.Anchor) // of this session: the Gate says
 	api.Raw(http.MethodGet, "/api/v1/sessions/:id/ws", web.Public(), s.connect(newUpgrader()))
+	api.Raw(http.MethodGet, ssePath, web.Public(), s.serveEvents(newUpgrader()))
 	web.Handle(api, web.Op{ID: "remove-message", Method: http.MethodPost, Path: base + "/messages/{seq}/remove", Summary: "Take a chat message down", Tag: tag, Access: moderators}, s.postRemove)
 	web.Handle(api, web.Op{ID: "mute-viewer", Method: http.MethodPost, Path: base + "/mutes", Summary: "Keep a viewer from speaking in this room", Tag: tag, Access: moderators}, s.postMute)
 	web.Handle(api, web.Op{ID: "unmute-viewer", Method: http.MethodDelete, Path: base + "/mutes/{user}", Summary: "Let a viewer speak again", Tag: tag, Access: moderators}, s.deleteMute)

@@ -93,6 +93,8 @@ type shelfView struct {
 	PriceFen     int64  `json:"price_fen"`
 	ListPriceFen int64  `json:"list_price_fen"`
 	Stock        int64  `json:"stock" doc:"What can be bought here now."`
+	Low          bool   `json:"low" doc:"Little is left, by the SKU's threshold."`
+	Fresh        bool   `json:"fresh" doc:"Exempt from the 7-day return; to be told before buying."`
 	SessionStock *int64 `json:"session_stock" doc:"What the session may sell in all; null: no limit of its own."`
 	PictureURL   string `json:"picture_url"`
 	Position     int    `json:"position"`
@@ -313,7 +315,7 @@ func (s *Service) view(actor web.Actor, x Session, people map[string]Person, she
 func viewOffered(o Offered, position int, a Article) shelfView {
 	v := shelfView{
 		ProductID: o.ProductID, SKUID: o.SKUID, Title: o.Title, SKUName: o.SKUName, PriceFen: o.PriceFen, ListPriceFen: o.ListPriceFen,
-		Stock: o.Left, PictureURL: picture(a, true), Position: position,
+		Stock: o.Left, Low: o.Low(), Fresh: o.Fresh, PictureURL: picture(a, true), Position: position,
 		StruckPriceFen: orNull(o.StruckFen), Flash: viewFlash(o.Flash),
 	}
 	if o.SessionStock >= 0 {

@@ -15,6 +15,7 @@ type Listing struct {
 	Title, SKUName   string
 	PriceFen         int64 // the catalogue's
 	Stock            int64 // free units
+	LowAt            int64 // so few are low; 0: nobody wants to know
 	Fresh, Sellable  bool
 }
 
@@ -80,6 +81,9 @@ type Offered struct {
 	StruckFen    int64 // the price that may stand struck through beside PriceFen; 0: none
 	Flash        *Flash
 }
+
+// Low reports whether so little can be bought here that the room and the studio should know.
+func (o Offered) Low() bool { return o.LowAt > 0 && o.Left <= o.LowAt }
 
 // maxShelf is how many SKUs a shelf may hold.
 const maxShelf = 200

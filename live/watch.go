@@ -153,7 +153,7 @@ func (s *Service) tellShelf(ctx context.Context, id int64, productIDs []int64) e
 		var skus []map[string]any
 		for _, it := range shelf {
 			if it.ProductID == p {
-				skus = append(skus, map[string]any{"id": it.SKUID, "price_fen": it.PriceFen, "stock": it.Left, "struck_price_fen": orNull(it.StruckFen), "flash": viewFlash(it.Flash)})
+				skus = append(skus, map[string]any{"id": it.SKUID, "price_fen": it.PriceFen, "stock": it.Left, "struck_price_fen": orNull(it.StruckFen), "flash": viewFlash(it.Flash), "low": it.Low()})
 			}
 		}
 		if skus != nil {

@@ -253,3 +253,8 @@ func (s *Service) PlaceAll(ctx context.Context, all []Placement) ([]Order, error
 	}
 	return orders, nil
 }
+
+// HasPaid reports whether an account has paid for an order of a session and not got everything back.
+func (s *Service) HasPaid(ctx context.Context, sessionID, accountID int64) (bool, error) {
+	return s.store.hasPaid(ctx, sessionID, accountID)
+}

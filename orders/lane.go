@@ -3,11 +3,14 @@ package orders
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
+	"github.com/duoduopin/duoduopin/internal/db"
 	"github.com/duoduopin/duoduopin/internal/fault"
 	"github.com/duoduopin/duoduopin/internal/stock"
 )
@@ -19,17 +22,39 @@ const (
 	maxBatch     = 256              // orders in one transaction
 	maxQueue     = 4096             // orders waiting; beyond it ErrBusy at once
 	batchTimeout = 10 * time.Second // of one transaction, when the database hangs
-	maxWait      = 15 * time.Second // of one buyer for an answer
+	maxWait      = 12 * time.Second // of one buyer for an answer
+	unwellFor    = 10 * time.Second // after a batch that the database did not take
 )
 
 // lane is the queue in front of the one goroutine that places.
 type lane struct {
 	queue chan *placing // full: ErrBusy
 	done  chan struct{} // closed when nobody places any more
+
+	failed *atomic.Int64 // Unix nanoseconds of the last batch that the database did not take; 0: it took the last one
+}
+
+// outcome notes whether the database took a batch.
+func (l *lane) outcome(err error, now time.Time) {
+	switch {
+	case err == nil:
+		l.failed.Store(0)
+	case db.Broken(err):
+		l.failed.Store(now.UnixNano())
+	}
+}
+
+// Ping answers whether orders could be placed: an error for some seconds after the database has not taken a batch. A
+// database whose disk is full answers everything else.
+func (s *Service) Ping(context.Context) error {
+	if at := s.lane.failed.Load(); at != 0 && time.Since(time.Unix(0, at)) < unwellFor {
+		return ErrUnavailable
+	}
+	return nil
 }
 
 func newLane() lane {
-	return lane{queue: make(chan *placing, maxQueue), done: make(chan struct{})}
+	return lane{queue: make(chan *placing, maxQueue), done: make(chan struct{}), failed: new(atomic.Int64)}
 }
 
 // placing is one placement on its way through the lane.
@@ -157,23 +182,34 @@ func (l *lane) fill(batch []*placing) []*placing {
 func (s *Service) placeAll(ctx context.Context, batch []*placing) {
 	first, again := uniqueKeys(batch)
 	err := s.placeBatch(ctx, first)
-	if err != nil && len(first) == 1 && conflicted(err) { // another process was there at the same moment
+	if err != nil && len(first) == 1 && db.Conflicted(err) { // another process was there at the same moment
 		err = s.placeBatch(ctx, first)
 	}
 	switch {
 	case err == nil:
-	case len(first) == 1, !conflicted(err) && broken(err):
+	case len(first) == 1, !db.Conflicted(err) && db.Broken(err):
 		for _, r := range first {
 			r.order, r.err = nil, s.unavailable(err)
 		}
 	default:
 		s.log.Warn("a batch of orders failed and is repeated one by one", "orders", len(first), "error", err.Error())
-		for _, r := range first {
-			s.placeAll(ctx, []*placing{r})
-		}
+		again = append(slices.Clone(first), again...)
 	}
-	for _, r := range again {
+	s.placeEach(ctx, again)
+}
+
+// placeEach places one by one, and gives up on the rest when the database has turned out not to work: each would wait in
+// vain for as long as the one before.
+func (s *Service) placeEach(ctx context.Context, all []*placing) {
+	for i, r := range all {
 		s.placeAll(ctx, []*placing{r})
+		if !errors.Is(r.err, ErrUnavailable) {
+			continue
+		}
+		for _, rest := range all[i+1:] {
+			rest.order, rest.err = nil, r.err
+		}
+		return
 	}
 }
 
@@ -196,7 +232,7 @@ func uniqueKeys(batch []*placing) (first, again []*placing) {
 func (s *Service) placeBatch(ctx context.Context, batch []*placing) error {
 	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
-	return s.db.Tx(ctx, func(ctx context.Context) error {
+	err := s.db.Tx(ctx, func(ctx context.Context) error {
 		if err := s.store.byIndex(ctx); err != nil {
 			return err
 		}
@@ -221,6 +257,11 @@ func (s *Service) placeBatch(ctx context.Context, batch []*placing) error {
 		}
 		return s.keepPrices(ctx, orders)
 	})
+	if err != nil && ctx.Err() != nil { // whatever it broke: the time was over
+		err = errors.Join(ctx.Err(), err)
+	}
+	s.lane.outcome(err, time.Now())
+	return err
 }
 
 // recogniseRefused looks again at those who are to be refused: another process that sells from the same database may have

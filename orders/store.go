@@ -465,19 +465,21 @@ func (s store) openHolds(ctx context.Context, buyers []int64) (map[holdKey]openH
 }
 
 // claimExpired leases up to n orders whose hold is over, so that two sweepers do not do the same work, and names them.
-// A lease that ran out (its holder was stopped) may be taken by another.
+// A lease that ran out (its holder was stopped) may be taken by another; so may one that ends later than one taken now
+// would, for the clock that gave it was ahead.
 func (s store) claimExpired(ctx context.Context, now time.Time, worker string, lease time.Duration, n int) ([]string, error) {
+	const free = "state = 'pending' AND (lease_ms <= ? OR lease_ms > ?)"
+	at, until := db.Millis(now), db.Millis(now.Add(lease))
 	var due int64 // most rounds find nothing: do not take the writing lock for that
-	err := s.db.Read(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM orders WHERE state = 'pending' AND expires_ms <= ? AND lease_ms <= ? LIMIT 1) d",
-		db.Millis(now), db.Millis(now)).Scan(&due).Error
+	err := s.db.Read(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM orders WHERE expires_ms <= ? AND "+free+" LIMIT 1) d", at, at, until).Scan(&due).Error
 	if err != nil || due == 0 {
 		return nil, err
 	}
 	var ids []string
 	err = s.db.Tx(ctx, func(ctx context.Context) error {
-		return s.db.Write(ctx).Raw(`UPDATE orders SET lease_by = ?, lease_ms = ? WHERE state = 'pending' AND lease_ms <= ? AND seq IN
-			(SELECT seq FROM orders WHERE state = 'pending' AND expires_ms <= ? AND lease_ms <= ? ORDER BY expires_ms, seq LIMIT ?) RETURNING id`,
-			worker, db.Millis(now.Add(lease)), db.Millis(now), db.Millis(now), db.Millis(now), n).Scan(&ids).Error
+		return s.db.Write(ctx).Raw("UPDATE orders SET lease_by = ?, lease_ms = ? WHERE "+free+
+			" AND seq IN (SELECT seq FROM orders WHERE expires_ms <= ? AND "+free+" ORDER BY expires_ms, seq LIMIT ?) RETURNING id",
+			worker, until, at, until, at, at, until, n).Scan(&ids).Error
 	})
 	return ids, err
 }
@@ -507,17 +509,19 @@ func (s store) addOutbox(ctx context.Context, rows []outboxRow) error {
 	return db.Insert(ctx, s.db, rows, "")
 }
 
-// claimOutbox leases up to n rows that are due, oldest first.
+// claimOutbox leases up to n rows that are due, oldest first; also those that are due later than any can be put off.
 func (s store) claimOutbox(ctx context.Context, now time.Time, worker string, lease time.Duration, n int) ([]outboxRow, error) {
+	const free = "(due_ms <= ? OR due_ms > ?)"
+	at, until := db.Millis(now), db.Millis(now.Add(lease))
 	var due int64 // most rounds find nothing: do not take the writing lock for that
-	if err := s.db.Read(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM order_outbox WHERE due_ms <= ? LIMIT 1) d", db.Millis(now)).Scan(&due).Error; err != nil || due == 0 {
+	if err := s.db.Read(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM order_outbox WHERE "+free+" LIMIT 1) d", at, until).Scan(&due).Error; err != nil || due == 0 {
 		return nil, err
 	}
 	var rows []outboxRow
 	err := s.db.Tx(ctx, func(ctx context.Context) error {
-		return s.db.Write(ctx).Raw(`UPDATE order_outbox SET lease_by = ?, due_ms = ?, tries = tries + 1 WHERE due_ms <= ? AND id IN
-			(SELECT id FROM order_outbox WHERE due_ms <= ? ORDER BY id LIMIT ?) RETURNING *`,
-			worker, db.Millis(now.Add(lease)), db.Millis(now), db.Millis(now), n).Scan(&rows).Error
+		return s.db.Write(ctx).Raw("UPDATE order_outbox SET lease_by = ?, due_ms = ?, tries = tries + 1 WHERE "+free+
+			" AND id IN (SELECT id FROM order_outbox WHERE "+free+" ORDER BY id LIMIT ?) RETURNING *",
+			worker, until, at, until, at, until, n).Scan(&rows).Error
 	})
 	slices.SortFunc(rows, func(a, b outboxRow) int { return int(a.ID - b.ID) })
 	return rows, err

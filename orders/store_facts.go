@@ -101,7 +101,26 @@ func proofs() []proof {
 			`SELECT session_id || '/' || sku_id AS name, sum(n) AS off, sku_id AS sku FROM (
 				SELECT session_id, sku_id, taken AS n FROM order_session_stock
 				UNION ALL SELECT o.session_id, l.sku_id, -l.quantity FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.stock IN ('reserved', 'sold')
+				UNION ALL SELECT o.session_id, u.sku_id, u.freed FROM orders o JOIN order_units u ON u.order_id = o.id WHERE o.stock = 'sold'
 			) x GROUP BY session_id, sku_id HAVING sum(n) <> 0`,
+		},
+		{
+			rule.Rule{ID: "refund-lines", Title: "a refund by line is the sum of its lines", Formula: "refund = sum of its lines", Unit: "fen"}, "refund",
+			"refund %s differs from its lines by %d fen",
+			`SELECT r.id AS name, r.amount_fen - sum(l.amount_fen) AS off FROM order_refunds r JOIN order_refund_lines l ON l.refund_id = r.id
+				GROUP BY r.id, r.amount_fen HAVING r.amount_fen <> sum(l.amount_fen)`,
+		},
+		{
+			rule.Rule{ID: "lines-refunded", Title: "what an order's lines say was refunded is what the order says", Formula: "refunded = sum of the lines' refunds", Unit: "fen"}, "order",
+			"order %s: what its lines say was refunded differs from the order by %d fen",
+			`SELECT o.id AS name, o.refunded_fen - u.fen AS off FROM orders o
+				JOIN (SELECT order_id, sum(refunded_fen) AS fen FROM order_units GROUP BY order_id) u ON u.order_id = o.id WHERE o.refunded_fen <> u.fen`,
+		},
+		{
+			rule.Rule{ID: "lines-paid", Title: "what an order's lines say was paid is what the order says", Formula: "paid = sum of the lines' payments", Unit: "fen"}, "order",
+			"order %s: what its lines say was paid differs from the order by %d fen",
+			`SELECT o.id AS name, o.paid_fen - u.fen AS off FROM orders o
+				JOIN (SELECT order_id, sum(paid_fen) AS fen FROM order_units GROUP BY order_id) u ON u.order_id = o.id WHERE o.paid_fen <> u.fen`,
 		},
 	}
 }
@@ -132,8 +151,11 @@ func (s store) units(ctx context.Context, stock string) (map[int64]int64, error)
 		SKUID int64 `gorm:"column:sku_id"`
 		N     int64
 	}
-	err := s.db.Read(ctx).Raw(`SELECT l.sku_id, sum(l.quantity) AS n FROM orders o JOIN order_lines l ON l.order_id = o.id
-		WHERE o.stock = ? GROUP BY l.sku_id`, stock).Scan(&rows).Error
+	err := s.db.Read(ctx).Raw(`SELECT sku_id, sum(n) AS n FROM (
+			SELECT l.sku_id, l.quantity AS n FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.stock = ?
+			UNION ALL SELECT u.sku_id, -u.freed FROM orders o JOIN order_units u ON u.order_id = o.id WHERE o.stock = 'sold' AND o.stock = ?
+			UNION ALL SELECT sku_id, quantity FROM order_replacements WHERE 'sold' = ?
+		) x GROUP BY sku_id`, stock, stock, stock).Scan(&rows).Error
 	out := make(map[int64]int64, len(rows))
 	for _, r := range rows {
 		out[r.SKUID] = r.N
@@ -183,6 +205,13 @@ func (s store) known(ctx context.Context, idems []string) (map[string]bool, erro
 		}
 	}
 	return out, nil
+}
+
+func (s store) hasPaid(ctx context.Context, sessionID, accountID int64) (bool, error) {
+	var n int64
+	err := s.db.Read(ctx).Raw(`SELECT count(*) FROM (SELECT 1 FROM orders WHERE buyer_id = ? AND session_id = ? AND state IN ('paid', 'shipped', 'completed') LIMIT 1) x`,
+		accountID, sessionID).Scan(&n).Error
+	return n > 0, err
 }
 
 // entries gives the double-entry rows of an order, oldest first.

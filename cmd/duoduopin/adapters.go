@@ -42,7 +42,7 @@ func (g goods) Listings(ctx context.Context, skuIDs []int64) (map[int64]live.Lis
 	out := make(map[int64]live.Listing, len(found))
 	for id, l := range found {
 		out[id] = live.Listing{
-			SKUID: id, ProductID: l.ProductID, Title: l.Title, SKUName: l.Name, PriceFen: l.PriceFen, Stock: l.Free, Fresh: l.Fresh, Sellable: l.Sellable,
+			SKUID: id, ProductID: l.ProductID, Title: l.Title, SKUName: l.Name, PriceFen: l.PriceFen, Stock: l.Free, LowAt: l.LowAt, Fresh: l.Fresh, Sellable: l.Sellable,
 		}
 	}
 	return out, err
@@ -81,6 +81,9 @@ type room struct{ *shop }
 func (r room) Post(ctx context.Context, sessionID int64, typ string, data any) error {
 	if r.silent {
 		return nil
+	}
+	if typ == "sold" {
+		return r.engage.sold(ctx, sessionID, data)
 	}
 	return r.chat.Post(ctx, sessionID, typ, data)
 }

@@ -130,10 +130,18 @@ func ForgetKeys(ctx context.Context, d *DB, now time.Time) (int64, error) {
 }
 
 // Lease gives a job to holder until now+span, or reports false when another holds it. Who holds it may take it again. A
-// holder that was stopped for longer than span must expect another beside it: what it writes needs a guard of its own.
+// holder that was stopped for longer than span must expect another beside it: what it writes needs a guard of its own. A
+// lease that ends later than one taken now would was taken by a clock that was ahead, and counts for nothing.
 func Lease(ctx context.Context, d *DB, job, holder string, now time.Time, span time.Duration) (bool, error) {
 	done := d.Write(ctx).Exec(`INSERT INTO job_leases (name, holder, until_ms) VALUES (?, ?, ?)
 		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until_ms = excluded.until_ms
-		WHERE job_leases.until_ms <= ? OR job_leases.holder = excluded.holder`, job, holder, Millis(now.Add(span)), Millis(now))
+		WHERE job_leases.until_ms <= ? OR job_leases.until_ms > excluded.until_ms OR job_leases.holder = excluded.holder`, job, holder, Millis(now.Add(span)), Millis(now))
 	return done.RowsAffected == 1, done.Error
+}
+
+// CanWrite commits one small row and so tells whether the database takes orders: one that is full, frozen or read-only
+// answers a ping all the same. It needs the tables of OwnMigrations.
+func (d *DB) CanWrite(ctx context.Context) error {
+	return d.Write(ctx).Exec(`INSERT INTO job_leases (name, holder, until_ms) VALUES ('probe', '', 0)
+		ON CONFLICT (name) DO UPDATE SET until_ms = job_leases.until_ms + 1`).Error
 }

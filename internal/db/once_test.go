@@ -76,7 +76,7 @@ func TestLease(t *testing.T) {
 			holder string
 			after  time.Duration
 			want   bool
-		}{{"one", 0, true}, {"two", time.Second, false}, {"one", 20 * time.Second, true}, {"two", 31 * time.Second, false}, {"two", 50 * time.Second, true}, {"one", 51 * time.Second, false}} {
+		}{{"one", 0, true}, {"two", time.Second, false}, {"one", 20 * time.Second, true}, {"two", 31 * time.Second, false}, {"two", 50 * time.Second, true}, {"one", 51 * time.Second, false}, {"one", -time.Hour, true}} {
 			got, err := db.Lease(t.Context(), d, "job", row.holder, now.Add(row.after), 30*time.Second)
 			if err != nil || got != row.want {
 				t.Errorf("%s after %v: %v, %v", row.holder, row.after, got, err)
