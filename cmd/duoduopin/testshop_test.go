@@ -26,13 +26,9 @@ type testOptions struct {
 	database string // URL; a new SQLite file unless set
 	dir      string // data folder; a temporary one unless set
 	limits   bool
-<<<<<<< HEAD
-	secret   string   // of its edges
-	networks []string // that webhooks may go to
-=======
 	secret   string      // of its edges
+	networks []string    // that webhooks may go to
 	clock    clock.Clock // the system's unless set
->>>>>>> 3211f37d7b04cfcf18b3b5518160bf5e7fd0823c
 }
 
 // testShop is the whole server on a loopback port, spoken to from outside only.
