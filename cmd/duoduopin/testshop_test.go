@@ -27,6 +27,8 @@ type testOptions struct {
 	dir      string // data folder; a temporary one unless set
 	limits   bool
 	secret   string // of its edges
+	set      func(*Settings)
+	clock    clock.Clock // the machine's unless set
 }
 
 // testShop is the whole server on a loopback port, spoken to from outside only.
@@ -49,11 +51,17 @@ func newTestShop(t testing.TB, o testOptions) *testShop {
 	if o.database == "" {
 		s.DatabaseURL = "sqlite:" + filepath.Join(o.dir, "test.db")
 	}
+	if o.set != nil {
+		o.set(s)
+	}
+	if o.clock == nil {
+		o.clock = clock.System{}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	d, err := db.Open(ctx, s.DatabaseURL)
 	must(t, err)
 	must(t, d.Migrate(ctx, migrations()))
-	sh, err := open(ctx, s, d, clock.System{})
+	sh, err := open(ctx, s, d, o.clock)
 	must(t, err)
 	l, err := listen(ctx, s)
 	must(t, err)

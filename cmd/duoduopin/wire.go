@@ -23,6 +23,7 @@ import (
 	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/live"
 	"github.com/duoduopin/duoduopin/orders"
+	"github.com/duoduopin/duoduopin/payments"
 	"github.com/duoduopin/duoduopin/reports"
 	"github.com/duoduopin/duoduopin/stream"
 	"github.com/duoduopin/duoduopin/stream/edge"
@@ -46,6 +47,7 @@ type shop struct {
 	hls      *hls.Service
 	recorder *record.Service // nil: switched off
 	reports  *reports.Service
+	payments *payments.Service
 	edges    *edge.Registry // nil in the demo loader
 	stopping atomic.Bool
 	silent   bool // rooms hear nothing: the demo loader, commands
@@ -58,12 +60,12 @@ type part struct {
 }
 
 func (s *shop) parts() []part {
-	return []part{{"orders", s.orders.Run}, {"chat", s.chat.Run}, {"live", s.live.Run}, {"stream", s.stream.Run}, {"hls", s.hls.Run}, {"recordings", s.recordLive}, {"stock watch", s.watchRules}}
+	return []part{{"orders", s.orders.Run}, {"chat", s.chat.Run}, {"live", s.live.Run}, {"stream", s.stream.Run}, {"hls", s.hls.Run}, {"recordings", s.recordLive}, {"stock watch", s.watchRules}, {"payments", s.payments.Run}}
 }
 
 // migrations is the whole schema, every noun's steps.
 func migrations() []db.Migration {
-	return slices.Concat(accounts.Migrations(), catalog.Migrations(), live.Migrations(), orders.Migrations(), chat.Migrations())
+	return slices.Concat(accounts.Migrations(), catalog.Migrations(), live.Migrations(), orders.Migrations(), payments.Migrations(), chat.Migrations())
 }
 
 // open builds the shop on an open database whose schema is up to date. After an error everything it opened is closed,
@@ -118,7 +120,16 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 		sh.bus.Close()
 		return nil, err
 	}
-	if sh.orders, err = orders.New(orders.Config{DB: d, Clock: c, Limits: s.limited(), Registerer: reg}, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
+	selling := orders.Config{DB: d, Clock: c, Limits: s.limited(), Registerer: reg}
+	if err := s.collecting(&selling, c); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.orders, err = orders.New(selling, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.payments, err = newPayments(sh, selling, c, reg); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}
