@@ -32,6 +32,7 @@ func (s *shop) routes(set *Settings, reg *prometheus.Registry) {
 		s.fulfilment.Routes,
 		s.aftersales.Routes,
 		s.webhooks.Routes,
+		s.payments.Routes,
 	} {
 		add(s.api)
 	}

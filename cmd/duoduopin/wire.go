@@ -24,6 +24,7 @@ import (
 	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/live"
 	"github.com/duoduopin/duoduopin/orders"
+	"github.com/duoduopin/duoduopin/payments"
 	"github.com/duoduopin/duoduopin/promotions"
 	"github.com/duoduopin/duoduopin/reports"
 	"github.com/duoduopin/duoduopin/stream"
@@ -54,6 +55,7 @@ type shop struct {
 	fulfilment *fulfilment.Service
 	aftersales *aftersales.Service
 	webhooks   *webhooks.Service
+	payments   *payments.Service
 	engage     *engagement
 	edges      *edge.Registry // nil in the demo loader
 	books      ledger
@@ -70,6 +72,7 @@ type part struct {
 func (s *shop) parts() []part {
 	return []part{
 		{"orders", s.orders.Run},
+		{"payments", s.payments.Run},
 		{"points", s.points.Run},
 		{"promotions", s.promotions.Run},
 		{"chat", s.chat.Run},
@@ -94,6 +97,7 @@ func migrations() []db.Migration {
 		catalog.Migrations(),
 		live.Migrations(),
 		orders.Migrations(),
+		payments.Migrations(),
 		points.Migrations(),
 		promotions.Migrations(),
 		chat.Migrations(),
@@ -160,7 +164,16 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 		sh.bus.Close()
 		return nil, err
 	}
-	if sh.orders, err = orders.New(orders.Config{DB: d, Clock: c, Limits: s.limited(), Registerer: reg, Pricing: sh.promotions, Hooks: sh.orderHooks()}, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
+	selling := orders.Config{DB: d, Clock: c, Limits: s.limited(), Registerer: reg, Pricing: sh.promotions, Hooks: sh.orderHooks()}
+	if err := s.collecting(&selling, c); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.orders, err = orders.New(selling, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.payments, err = newPayments(sh, selling, c, reg); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}
