@@ -52,6 +52,7 @@ func window(members int, perSecond float64) time.Duration {
 type entry struct {
 	typ string
 	raw []byte
+	was []byte // what was taken down, to be given back
 }
 
 // ring is the newest part of a room's log: entries with seq first, first+1, ...
@@ -278,22 +279,10 @@ func (r *room) apply(h head) {
 			r.end(r.svc.clock.Now())
 		}
 	case "removed":
-		if e := r.ring.at(h.RemovedSeq); e != nil && e.typ == "chat" {
-			r.blank(h.RemovedSeq, e)
-		}
+		r.takeDown(h.RemovedSeq)
+	case "restored":
+		r.giveBack(h.RestoredSeq)
 	}
-}
-
-// blank takes the text out of an entry. Call with mu held.
-func (r *room) blank(seq uint64, e *entry) {
-	less := len(e.raw)
-	e.raw = blank(e.raw)
-	less -= len(e.raw)
-	r.ring.bytes -= less
-	if seq > r.sent {
-		r.unsent -= less
-	}
-	clear(r.history)
 }
 
 func (r *room) isLoaded() bool {
@@ -505,7 +494,7 @@ func (r *room) join(m *member, p place) {
 	}
 	r.members[m] = struct{}{}
 	r.presence.arrive(m.actor.Viewer)
-	m.out.preload(pack(append(r.tally.now(r.presence.count(), stamp(now)), r.toldTo(m)...)...))
+	m.out.preload(pack(append(r.tally.now(r.presence.count(), stamp(now)), r.entryTo(m)...)...))
 	r.poke()
 }
 

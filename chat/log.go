@@ -33,6 +33,7 @@ const (
 type speaker struct {
 	viewer  string
 	account int64
+	key     string // the same within two minutes is the same event; empty: none
 }
 
 // record is one event of a log.
@@ -48,7 +49,9 @@ type head struct {
 	At         time.Time `json:"at"`
 	State      string    `json:"state"`       // of session
 	RemovedSeq uint64    `json:"removed_seq"` // of removed
-	User       chatUser  `json:"user"`        // of chat
+
+	RestoredSeq uint64   `json:"restored_seq"` // of restored
+	User        chatUser `json:"user"`         // of chat
 }
 
 func (r record) head() head {
@@ -129,9 +132,13 @@ func (j *journal) append(ctx context.Context, id int64, body []byte, by speaker)
 }
 
 func (j *journal) publish(ctx context.Context, id int64, body []byte, by speaker) (uint64, error) {
-	msg := &nats.Msg{Subject: subjectOf(id), Data: body}
+	msg := &nats.Msg{Subject: subjectOf(id), Data: body, Header: nats.Header{}}
 	if by.viewer != "" {
-		msg.Header = nats.Header{headViewer: {by.viewer}, headPerson: {strconv.FormatInt(by.account, 10)}}
+		msg.Header.Set(headViewer, by.viewer)
+		msg.Header.Set(headPerson, strconv.FormatInt(by.account, 10))
+	}
+	if by.key != "" {
+		msg.Header.Set(nats.MsgIdHdr, by.key)
 	}
 	ack, err := j.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(streamName(id)), jetstream.WithRetryAttempts(0))
 	if err != nil {

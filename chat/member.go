@@ -189,7 +189,8 @@ type member struct {
 	place place
 	left  func() // gives back the places at the door and in the room
 
-	backstage bool // came in while the Gate showed a rehearsal, so may know of it
+	backstage bool   // came in while the Gate showed a rehearsal, so may know of it
+	rules     []byte // the Guard's event for those who come in, nil for none
 
 	// The reader's own.
 	valve *valve
@@ -388,8 +389,11 @@ func (m *member) speak(msg message) string {
 	}
 	ctx, cancel := context.WithTimeout(m.svc.life, speakTime)
 	defer cancel()
+	if text, n = m.weigh(ctx, msg.ID, text); n == 0 {
+		return ""
+	}
 	body := encode(said{Type: "chat", At: stamp(m.svc.clock.Now()), ID: msg.ID, User: m.user, Text: text})
-	if _, err := m.svc.journal.append(ctx, m.room.id, body, speaker{m.actor.Viewer, m.actor.AccountID}); err != nil {
+	if _, err := m.svc.journal.append(ctx, m.room.id, body, speaker{viewer: m.actor.Viewer, account: m.actor.AccountID}); err != nil {
 		return "unavailable"
 	}
 	m.remember(msg.ID)
@@ -412,11 +416,6 @@ func (m *member) remember(id string) {
 		m.ids[m.nextI] = id
 		m.nextI = (m.nextI + 1) % idsKept
 	}
-}
-
-func (m *member) refuse(id, reason string) {
-	m.svc.metrics.refused.WithLabelValues(reason).Inc()
-	m.out.push(pack(encode(refused{"refused", id, reason, stamp(m.svc.clock.Now())})), time.Now())
 }
 
 // noteProduct notes an act on a product, for as many products as a shelf may have.
