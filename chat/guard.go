@@ -71,7 +71,7 @@ func (m *member) weigh(ctx context.Context, id, text string) (string, int) {
 		m.refuse(id, "unavailable")
 	case v.HeldID != 0:
 		m.remember(id)
-		m.tell(encode(held{"held", id, v.HeldID, v.Reason, remedy(v.Reason), stamp(m.svc.clock.Now())}))
+		m.tell(encode(held{"held", id, v.HeldID, v.Reason, remedy("review"), v.Words, stamp(m.svc.clock.Now())}))
 	case v.Reason != "":
 		m.refuseFor(id, v)
 	case v.Text != "":
@@ -84,12 +84,13 @@ func (m *member) weigh(ctx context.Context, id, text string) (string, int) {
 
 // held tells the speaker that a message waits for a moderator.
 type held struct {
-	Type   string `json:"type"`
-	ID     string `json:"id,omitempty"`
-	HeldID int64  `json:"held_id"`
-	Reason string `json:"reason"`
-	Remedy string `json:"remedy"`
-	At     string `json:"at"`
+	Type   string   `json:"type"`
+	ID     string   `json:"id,omitempty"`
+	HeldID int64    `json:"held_id"`
+	Reason string   `json:"reason"`
+	Remedy string   `json:"remedy"`
+	Words  []string `json:"words,omitempty"`
+	At     string   `json:"at"`
 }
 
 // refused tells a member that what it sent was not taken, why, and what to do.

@@ -22,6 +22,7 @@ import (
 	"github.com/duoduopin/duoduopin/internal/db"
 	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/live"
+	"github.com/duoduopin/duoduopin/moderation"
 	"github.com/duoduopin/duoduopin/orders"
 	"github.com/duoduopin/duoduopin/reports"
 	"github.com/duoduopin/duoduopin/stream"
@@ -33,22 +34,23 @@ import (
 // shop is the whole, built in order. This file is the only place that knows everybody; what one noun needs of another is
 // joined in adapters.go.
 type shop struct {
-	echo     *echo.Echo
-	api      *web.API
-	db       *db.DB
-	bus      *bus.Bus
-	accounts *accounts.Service
-	catalog  *catalog.Service
-	live     *live.Service
-	orders   *orders.Service
-	chat     *chat.Service
-	stream   *stream.Service // nil in the demo loader, which broadcasts nothing
-	hls      *hls.Service
-	recorder *record.Service // nil: switched off
-	reports  *reports.Service
-	edges    *edge.Registry // nil in the demo loader
-	stopping atomic.Bool
-	silent   bool // rooms hear nothing: the demo loader, commands
+	echo       *echo.Echo
+	api        *web.API
+	db         *db.DB
+	bus        *bus.Bus
+	accounts   *accounts.Service
+	catalog    *catalog.Service
+	live       *live.Service
+	orders     *orders.Service
+	chat       *chat.Service
+	moderation *moderation.Service
+	stream     *stream.Service // nil in the demo loader, which broadcasts nothing
+	hls        *hls.Service
+	recorder   *record.Service // nil: switched off
+	reports    *reports.Service
+	edges      *edge.Registry // nil in the demo loader
+	stopping   atomic.Bool
+	silent     bool // rooms hear nothing: the demo loader, commands
 }
 
 // part is something that runs until its context ends.
@@ -58,12 +60,12 @@ type part struct {
 }
 
 func (s *shop) parts() []part {
-	return []part{{"orders", s.orders.Run}, {"chat", s.chat.Run}, {"live", s.live.Run}, {"stream", s.stream.Run}, {"hls", s.hls.Run}, {"recordings", s.recordLive}, {"stock watch", s.watchRules}}
+	return []part{{"orders", s.orders.Run}, {"chat", s.chat.Run}, {"moderation", s.moderation.Run}, {"live", s.live.Run}, {"stream", s.stream.Run}, {"hls", s.hls.Run}, {"recordings", s.recordLive}, {"stock watch", s.watchRules}}
 }
 
 // migrations is the whole schema, every noun's steps.
 func migrations() []db.Migration {
-	return slices.Concat(accounts.Migrations(), catalog.Migrations(), live.Migrations(), orders.Migrations(), chat.Migrations())
+	return slices.Concat(accounts.Migrations(), catalog.Migrations(), live.Migrations(), orders.Migrations(), chat.Migrations(), moderation.Migrations())
 }
 
 // open builds the shop on an open database whose schema is up to date. After an error everything it opened is closed,
@@ -114,7 +116,11 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 	if sh.bus, err = bus.Open(s.NATSURL, filepath.Join(s.DataDir, "bus")); err != nil {
 		return nil, err
 	}
-	if sh.chat, err = chat.New(chat.Config{DB: d, Bus: sh.bus, Clock: c, Limits: s.limited(), Registerer: reg}, gate{sh}, sh.accounts); err != nil {
+	if sh.chat, err = chat.New(chat.Config{DB: d, Bus: sh.bus, Clock: c, Limits: s.limited(), Registerer: reg, Guard: guard{sh}}, gate{sh}, sh.accounts); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.moderation, err = newModeration(s, sh, c); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}
