@@ -61,7 +61,7 @@ func (s *Service) Mute(ctx context.Context, a web.Actor, sessionID int64, user s
 	}
 	now := s.clock.Now()
 	until := now.Add(time.Duration(minutes) * time.Minute)
-	act := Measure{SessionID: sessionID, Kind: "mute", User: user, Reason: reason, Until: until}
+	act := Measure{SessionID: sessionID, Kind: "mute", User: user, Name: s.nameHere(sessionID, user), Reason: reason, Until: until}
 	actID, err := s.keep(ctx, act, map[string]any{"user": user, "minutes": minutes, "reason": reason}, func(ctx context.Context) error {
 		return s.store.mute(ctx, muteRow{SessionID: sessionID, UserID: user, UntilMs: db.Millis(until), ByAccount: a.AccountID, Reason: reason, AtMs: db.Millis(now)})
 	})
@@ -77,7 +77,7 @@ func (s *Service) Unmute(ctx context.Context, a web.Actor, sessionID int64, user
 	if err := s.gate.MayModerate(ctx, sessionID, a); err != nil {
 		return err
 	}
-	act := Measure{SessionID: sessionID, Kind: "unmute", User: user, Reason: reason}
+	act := Measure{SessionID: sessionID, Kind: "unmute", User: user, Name: s.nameHere(sessionID, user), Reason: reason}
 	actID, err := s.keep(ctx, act, map[string]any{"user": user, "reason": reason}, func(ctx context.Context) error {
 		return s.store.unmute(ctx, sessionID, user)
 	})
@@ -138,6 +138,18 @@ func (s *Service) Say(ctx context.Context, sp Speech, heldID int64) (uint64, err
 	s.metrics.events.WithLabelValues("chat").Inc()
 	s.record.mark(sp.SessionID)
 	return seq, nil
+}
+
+// nameHere gives how the room sees a viewer who is in it on this node, else nothing.
+func (s *Service) nameHere(sessionID int64, user string) string {
+	if r := s.room(sessionID); r != nil {
+		for _, m := range r.everybody() {
+			if m.user.ID == user {
+				return m.user.Name
+			}
+		}
+	}
+	return ""
 }
 
 func subject(sessionID int64) string { return fmt.Sprintf("session/%d", sessionID) }
