@@ -251,7 +251,7 @@ func TestLedgerHolds(t *testing.T) {
 					if fits = n <= reserved; fits {
 						reserved, free = reserved-n, free+n
 					}
-					err = s.Release(s.ctx, "x", line)
+					err = s.Release(s.ctx, []stock.Hold{{Ref: "x", Lines: line}})
 				case "return":
 					if fits = n <= sold; fits {
 						sold, free = sold-n, free+n

@@ -223,14 +223,15 @@ func (s *Service) deletePicture(ctx context.Context, in *struct {
 }
 
 func (s *Service) postStock(ctx context.Context, in *struct {
-	ID   int64 `path:"id" minimum:"1"`
+	ID   int64  `path:"id" minimum:"1"`
+	Key  string `header:"Idempotency-Key" doc:"Send one, and repeat it when you repeat the request: then it counts once. Kept 30 days."`
 	Body struct {
 		Change int64  `json:"change" doc:"Units that came, or with a minus were lost."`
 		Reason string `json:"reason" minLength:"1" maxLength:"100"`
 	}
 },
 ) (*struct{ Body skuView }, error) {
-	k, err := s.Adjust(ctx, in.ID, in.Body.Change, in.Body.Reason)
+	k, err := s.AdjustOnce(ctx, in.Key, in.ID, in.Body.Change, in.Body.Reason)
 	if err != nil {
 		return nil, err
 	}

@@ -131,7 +131,7 @@ func (s *Service) Say(ctx context.Context, sp Speech, heldID int64) (uint64, err
 	})
 	ctx, cancel := context.WithTimeout(ctx, postTime)
 	defer cancel()
-	seq, err := s.journal.append(ctx, sp.SessionID, body, speaker{viewer: sp.Viewer, account: sp.AccountID, key: fmt.Sprintf("held-%d", heldID)})
+	seq, err := s.journal.append(ctx, sp.SessionID, body, speaker{viewer: sp.Viewer, account: sp.AccountID, once: fmt.Sprintf("held-%d", heldID)})
 	if err != nil {
 		return 0, ErrUnavailable.RetryAfter(time.Second).Because(err)
 	}

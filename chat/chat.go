@@ -24,12 +24,14 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"runtime"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/duoduopin/duoduopin/chat/socket"
 	"github.com/duoduopin/duoduopin/internal/bus"
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/db"
@@ -102,6 +104,8 @@ type Service struct {
 	facts    *notebook
 	bulletin *bulletin
 	door     *door
+	keeper   *socket.Keeper // what all sockets share
+	shards   []*shard       // which write to them
 	speech   *web.Limiter
 	clicks   *web.Limiter
 	metrics  metrics
@@ -115,6 +119,8 @@ type Service struct {
 
 	mu      sync.Mutex // guards what follows
 	rooms   map[int64]*room
+	writing bool               // the shards run
+	anew    map[int64]struct{} // sessions whose log was lost while their room was open
 	closing bool
 }
 
@@ -128,7 +134,8 @@ func New(c Config, gate Gate, audit Audit) (*Service, error) {
 	}
 	s := &Service{
 		db: c.DB, store: store{c.DB}, bus: c.Bus, clock: c.Clock, log: c.Log, limits: c.Limits, gate: gate, audit: audit, guard: c.Guard,
-		door: newDoor(c.Limits), bulletin: newBulletin(), node: rand.Text()[:12], rooms: map[int64]*room{},
+		door: newDoor(c.Limits), bulletin: newBulletin(), node: rand.Text()[:12], rooms: map[int64]*room{}, anew: map[int64]struct{}{},
+		keeper: socket.NewKeeper(), shards: newShards(runtime.GOMAXPROCS(0)),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.journal = newJournal(c.Bus, s.logSeen)
@@ -153,6 +160,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { s.record.run(gctx); return nil })
 	g.Go(func() error { s.keepFacts(gctx); return nil })
 	g.Go(func() error { s.keepHouse(gctx); return nil })
+	g.Go(func() error { s.keeper.Run(gctx, s.beat); return nil })
 	err := g.Wait()
 	s.stop()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), postTime)
@@ -169,7 +177,7 @@ func (s *Service) Shutdown(ctx context.Context) {
 	members := s.allMembers()
 	spread := min(5000, 500+len(members))
 	for _, m := range members {
-		m.out.finish(codeRestart, fmt.Sprintf("retry_ms=%d", mathrand.IntN(spread)), false)
+		m.conn.Finish(codeRestart, fmt.Sprintf("retry_ms=%d", mathrand.IntN(spread)), false)
 	}
 	done := make(chan struct{})
 	go func() { s.sockets.Wait(); close(done) }() // ends when the sockets do, at the latest after stop
@@ -177,7 +185,7 @@ func (s *Service) Shutdown(ctx context.Context) {
 	case <-done:
 	case <-ctx.Done():
 		for _, m := range s.allMembers() {
-			_ = m.conn.Close()
+			m.conn.Close()
 		}
 		<-done
 	}
@@ -189,7 +197,7 @@ func (s *Service) stop() {
 	s.closing = true
 	s.mu.Unlock()
 	for _, m := range s.allMembers() {
-		_ = m.conn.Close()
+		m.conn.Close()
 	}
 	s.sockets.Wait()
 	s.end()
@@ -236,6 +244,9 @@ func (s *Service) logSeen(sessionID int64, epoch string) {
 		return
 	} else if r != nil {
 		s.log.Warn("a room's log was gone and starts anew", "session_id", sessionID)
+		s.mu.Lock()
+		s.anew[sessionID] = struct{}{}
+		s.mu.Unlock()
 		s.drop(r)
 	}
 }
@@ -277,10 +288,22 @@ func (s *Service) hold(about Room) (*room, error) {
 	if !ok {
 		r = newRoom(s, about)
 		s.rooms[about.ID] = r
+		s.startShards()
 		s.halls.Go(r.run)
 	}
 	r.refs++
 	return r, nil
+}
+
+// startShards starts who writes to large rooms, once. Call with mu held.
+func (s *Service) startShards() {
+	if s.writing {
+		return
+	}
+	s.writing = true
+	for _, sh := range s.shards {
+		s.halls.Go(func() { sh.run(s.life) })
+	}
 }
 
 func (s *Service) exit(r *room) {
@@ -338,7 +361,7 @@ func (s *Service) allMembers() []*member {
 func (s *Service) Expel(accountID int64) {
 	for _, m := range s.allMembers() {
 		if m.actor.AccountID == accountID {
-			m.out.finish(codeSignIn, "sign in again", true)
+			m.conn.Finish(codeSignIn, "sign in again", true)
 		}
 	}
 }
@@ -346,20 +369,35 @@ func (s *Service) Expel(accountID int64) {
 func (s *Service) members() int {
 	n := 0
 	for _, r := range s.allRooms() {
-		n += r.size()
+		n += r.members()
 	}
 	return n
 }
 
-// serve runs a member until it leaves; false when the service is closing.
+// serve lets a member in and runs it until it leaves; false when the service is closing. What a newcomer gets is written by
+// the caller's goroutine, so that the one that then waits for the socket keeps a small stack.
 func (s *Service) serve(m *member) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
+	closing := s.closing
+	if !closing {
+		s.sockets.Add(1)
+	}
+	s.mu.Unlock()
+	if closing {
 		return false
 	}
-	s.sockets.Go(m.serve)
+	m.join()
+	go func() { // ends with the socket; stop waits for it
+		defer s.sockets.Done()
+		m.serve()
+	}()
 	return true
+}
+
+// beat is what a room's page hears beside each ping, which it never sees: a socket whose way is gone (another address) looks
+// open to it for many minutes.
+func (s *Service) beat() []byte {
+	return fmt.Appendf(nil, `[{"type":"beat","at":%q}]`, s.clock.Now().UTC().Format(time.RFC3339))
 }
 
 // secret keeps the key of the public ids, read from the database when first needed.

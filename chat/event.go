@@ -9,8 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/gorilla/websocket"
-
+	"github.com/duoduopin/duoduopin/chat/socket"
 	"github.com/duoduopin/duoduopin/internal/fault"
 )
 
@@ -106,14 +105,8 @@ func blank(raw []byte) []byte {
 	return out
 }
 
-// frame is one WebSocket message that any number of members may be sent.
-type frame struct {
-	msg  *websocket.PreparedMessage
-	size int
-}
-
 // pack makes a frame of encoded events.
-func pack(events ...[]byte) *frame {
+func pack(events ...[]byte) socket.Frame {
 	n := 1 + len(events)
 	for _, e := range events {
 		n += len(e)
@@ -126,12 +119,7 @@ func pack(events ...[]byte) *frame {
 		}
 		b = append(b, e...)
 	}
-	b = append(b, ']')
-	msg, err := websocket.NewPreparedMessage(websocket.TextMessage, b)
-	if err != nil { // can't be: it is written to memory
-		msg = nil
-	}
-	return &frame{msg: msg, size: len(b)}
+	return socket.Text(append(b, ']'))
 }
 
 // encode is json.Marshal of our own plain structs, which can't fail.

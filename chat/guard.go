@@ -125,7 +125,7 @@ func (m *member) refuseFor(id string, v Verdict) {
 }
 
 // tell sends an event to this member alone.
-func (m *member) tell(event []byte) { m.out.push(pack(event), time.Now()) }
+func (m *member) tell(event []byte) { m.conn.Send(pack(event), time.Now()) }
 
 func (r *room) mutedUntil(user string) time.Time {
 	r.mu.Lock()

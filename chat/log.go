@@ -25,15 +25,17 @@ const (
 	logLimit   = 2000     // events a room's log keeps
 	logMessage = 32 << 10 // bytes of the largest event
 	epochKey   = "epoch"
-	headViewer = "Viewer" // who said it: for the record, never for the room
-	headPerson = "Account"
+
+	repeatedWithin = 5 * time.Minute // a message sent again is known as such by the log
+	headViewer     = "Viewer"        // who said it: for the record, never for the room
+	headPerson     = "Account"
 )
 
 // speaker is who said something, as the record keeps it; zero for the server itself.
 type speaker struct {
 	viewer  string
 	account int64
-	key     string // the same within two minutes is the same event; empty: none
+	once    string // of a message: repeated within repeatedWithin, on whatever node, it is the same one
 }
 
 // record is one event of a log.
@@ -98,7 +100,7 @@ func (j *journal) open(ctx context.Context, id int64) (jetstream.Stream, string,
 func (j *journal) create(ctx context.Context, id int64) (jetstream.Stream, error) {
 	cfg := jetstream.StreamConfig{
 		Name: streamName(id), Subjects: []string{subjectOf(id)}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
-		MaxMsgs: logLimit, MaxMsgSize: logMessage, AllowDirect: true, Metadata: map[string]string{epochKey: rand.Text()[:12]},
+		MaxMsgs: logLimit, MaxMsgSize: logMessage, AllowDirect: true, Duplicates: repeatedWithin, Metadata: map[string]string{epochKey: rand.Text()[:12]},
 	}
 	if j.bus.Conn().ConnectedClusterName() != "" {
 		cfg.Replicas = 3
@@ -137,8 +139,8 @@ func (j *journal) publish(ctx context.Context, id int64, body []byte, by speaker
 		msg.Header.Set(headViewer, by.viewer)
 		msg.Header.Set(headPerson, strconv.FormatInt(by.account, 10))
 	}
-	if by.key != "" {
-		msg.Header.Set(nats.MsgIdHdr, by.key)
+	if by.once != "" {
+		msg.Header.Set(jetstream.MsgIDHeader, by.once)
 	}
 	ack, err := j.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(streamName(id)), jetstream.WithRetryAttempts(0))
 	if err != nil {

@@ -94,7 +94,7 @@ func (m *member) receive(w whisper) {
 		m.tell(w.Event)
 		return
 	}
-	m.out.finish(codeBanned, w.Close, true)
+	m.conn.Finish(codeBanned, w.Close, true)
 }
 
 // isCrew asks the Gate only about those who could be.

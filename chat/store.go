@@ -123,6 +123,20 @@ func (s store) cursors(ctx context.Context) (map[int64]cursorRow, error) {
 	return all, nil
 }
 
+// hasOtherLog reports whether the record knows events of a session from another log than the one with this epoch.
+func (s store) hasOtherLog(ctx context.Context, id int64, epoch string) (bool, error) {
+	for _, order := range []string{"epoch", "epoch DESC"} { // the ends of an index: no scan
+		var rows []eventRow
+		if err := s.db.Read(ctx).Select("epoch").Where("session_id = ?", id).Order(order).Limit(1).Find(&rows).Error; err != nil {
+			return false, err
+		}
+		if len(rows) > 0 && rows[0].Epoch != epoch {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // keep adds events to the record and moves the cursor, both or neither. What is there already stays: copying twice is fine.
 func (s store) keep(ctx context.Context, rows []eventRow, to cursorRow) error {
 	return s.db.Tx(ctx, func(ctx context.Context) error {

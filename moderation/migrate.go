@@ -120,7 +120,6 @@ func Migrations() []db.Migration {
 			}
 		}
 		for _, stmt := range []string{
-			"CREATE UNIQUE INDEX moderation_held_once ON moderation_held (session_id, viewer, client_id) WHERE client_id <> ''",
 			"CREATE INDEX moderation_held_unsaid ON moderation_held (decided_ms) WHERE state = 'approved' AND seq = 0",
 			"CREATE INDEX moderation_held_waiting ON moderation_held (at_ms) WHERE state = 'waiting'",
 		} {

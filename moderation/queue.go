@@ -28,6 +28,7 @@ const (
 	heldMost    = 1000 // waiting in a session
 	heldMine    = 5    // of one person
 	heldFor     = 30 * time.Minute
+	heldTwice   = 2 * time.Minute // the same id and text again within this is the same message
 	sayAgain    = 2 * time.Second // after which an approved message that has not appeared is said again
 	sayLooks    = 90 * time.Second
 	expireBatch = 100

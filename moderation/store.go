@@ -418,7 +418,7 @@ func (s store) removed(ctx context.Context, said []Said) (map[string]bool, error
 }
 
 // hold adds a message to the queue and gives its number, or the number that it has: a client that was not sure sends it
-// again. ErrFull when the session has most waiting, or the person mine.
+// again under the same id. ErrFull when the session has most waiting, or the person mine.
 func (s store) hold(ctx context.Context, h Held, most, mine int64) (int64, error) {
 	found, err := json.Marshal(h.Words)
 	if err != nil {
@@ -431,7 +431,8 @@ func (s store) hold(ctx context.Context, h Held, most, mine int64) (int64, error
 	}
 	err = s.db.Tx(ctx, func(ctx context.Context) error {
 		if sp.ID != "" {
-			have, err := take[heldRow](s.db.Write(ctx).Where("session_id = ? AND viewer = ? AND client_id = ?", sp.SessionID, sp.Viewer, sp.ID), "held message")
+			have, err := take[heldRow](s.db.Write(ctx).Where("session_id = ? AND viewer = ? AND client_id = ? AND text = ? AND original = ?", sp.SessionID, sp.Viewer, sp.ID, sp.Text, h.Original).
+				Where("state = 'waiting' OR at_ms > ?", db.Millis(h.At.Add(-heldTwice))), "held message")
 			if err == nil {
 				row.ID = have.ID
 			}

@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"time"
 	"unicode/utf8"
+
+	"github.com/duoduopin/duoduopin/moderation/words"
 )
 
 // How the same again is seen. Numbers are ours; a session may set the counts.
@@ -67,7 +69,8 @@ func (s *Service) repeats(d *desk, c Controls, sp Speech, now time.Time) Verdict
 	if !s.limits {
 		return Verdict{}
 	}
-	folded, core := s.folder.Fold(sp.Text), s.folder.Core(sp.Text)
+	folded := s.folder.Fold(sp.Text)
+	core := words.Undigited(folded)
 	if folded == "" {
 		folded = sp.Text // emoji alone
 	}

@@ -43,6 +43,7 @@ type placing struct {
 	replayed bool // the order had been placed before
 	err      error
 	limits   map[int64]int64 // session stock by SKU, where there is one
+	asked    int             // items that the buyer asked for; gifts stand behind them
 }
 
 // prepare validates a placement and gives it its identity.
@@ -55,7 +56,7 @@ func prepare(ctx context.Context, p Placement) (*placing, error) {
 	}
 	return &placing{
 		Placement: p, idem: fmt.Sprintf("%d:%d:%s", shopID, p.BuyerID, p.Key), bodyHash: p.hash(), ctx: ctx,
-		answered: make(chan struct{}),
+		answered: make(chan struct{}), asked: len(p.Items),
 	}, nil
 }
 
@@ -203,7 +204,7 @@ func (s *Service) placeBatch(ctx context.Context, batch []*placing) error {
 		if err != nil {
 			return err
 		}
-		for _, step := range []func(context.Context, []*placing) ([]*placing, error){s.offer, s.limitHolds, s.give} {
+		for _, step := range []func(context.Context, []*placing) ([]*placing, error){s.offer, s.price, s.limitHolds, s.give} {
 			if rest, err = step(ctx, rest); err != nil {
 				return err
 			}
@@ -215,7 +216,10 @@ func (s *Service) placeBatch(ctx context.Context, batch []*placing) error {
 		for i, r := range rest {
 			orders[i] = r.order
 		}
-		return s.store.insertOrders(ctx, orders)
+		if err := s.store.insertOrders(ctx, orders); err != nil {
+			return err
+		}
+		return s.keepPrices(ctx, orders)
 	})
 }
 
@@ -265,6 +269,7 @@ func (s *Service) recognise(ctx context.Context, batch []*placing) ([]*placing, 
 		case r.ctx.Err() != nil:
 			r.err = r.ctx.Err()
 		default:
+			r.Items = r.Items[:r.asked]
 			rest = append(rest, r)
 		}
 	}
@@ -321,9 +326,6 @@ func (r *placing) accept(offers Offers, s *Service) error {
 	if err != nil {
 		return err
 	}
-	if err := r.expects(total); err != nil {
-		return err
-	}
 	r.limits = map[int64]int64{}
 	for _, l := range lines {
 		if n := offers.Items[l.SKUID].SessionStock; n >= 0 {
@@ -360,10 +362,14 @@ func (o *Order) pin() {
 	}
 }
 
-// limitHolds refuses who already holds too much of a SKU unpaid.
+// limitHolds refuses who already holds a SKU unpaid. It looks after the session stock has been locked, so that another
+// process that sells the same from the same database has either committed or waits.
 func (s *Service) limitHolds(ctx context.Context, batch []*placing) ([]*placing, error) {
 	if !s.limits || len(batch) == 0 {
 		return batch, nil
+	}
+	if _, err := s.store.lockTaken(ctx, takenKeys(batch)); err != nil {
+		return nil, err
 	}
 	buyers := make([]int64, 0, len(batch))
 	for _, r := range batch {
@@ -376,8 +382,8 @@ func (s *Service) limitHolds(ctx context.Context, batch []*placing) ([]*placing,
 	}
 	return keep(batch, func(r *placing) error {
 		for _, l := range r.order.Lines {
-			if h := open[holdKey{r.BuyerID, l.SKUID}]; h.count >= maxOpenHolds {
-				return ErrOpenHold.Saying("you already hold this unpaid in order " + h.order + " and others; pay or cancel one first")
+			if h := open[holdKey{r.BuyerID, l.SKUID}]; h.count >= maxOpenHolds && !l.Gift {
+				return ErrOpenHold.Saying("you already hold this unpaid in order " + h.order + "; pay or cancel it first")
 			}
 		}
 		for _, l := range r.order.Lines {
@@ -490,10 +496,26 @@ func stockLines(lines []Line) []stock.Line {
 	return out
 }
 
-// release gives back what cancelled or expired orders held, SKU by SKU in id order over all of them, so that two
-// processes can't wait for each other.
+// release gives back what cancelled or expired orders held, all in one go.
 func (s *Service) release(ctx context.Context, orders []*Order) error {
-	return s.moveStock(ctx, orders, s.stock.Release, -1)
+	if len(orders) == 0 {
+		return nil
+	}
+	if err := s.giveBack(ctx, orders); err != nil {
+		return err
+	}
+	counted := map[takenKey]int64{}
+	holds := make([]stock.Hold, len(orders))
+	for i, o := range orders {
+		holds[i] = holdOf(o)
+		for _, l := range o.Lines {
+			counted[takenKey{o.SessionID, l.SKUID}] -= l.Quantity
+		}
+	}
+	if err := s.store.addTaken(ctx, counted); err != nil {
+		return err
+	}
+	return s.stock.Release(ctx, holds)
 }
 
 // moveStock tells the catalogue line by line in SKU order, and counts session stock by sign (0: not at all).

@@ -113,8 +113,8 @@ func TestCallbacksRefused(t *testing.T) {
 		if a := s.callBack(good); a.field("outcome") != "applied" {
 			t.Fatalf("the good one after all that: %s", a.body)
 		}
-		if a := s.callBack(callback{ID: "sb_9", PaymentID: payment, OrderID: id, AmountFen: 12800}); a.field("outcome") != "quarantined" {
-			t.Fatalf("the same payment under another number: %s", a.body)
+		if a := s.callBack(callback{ID: "sb_9", PaymentID: payment, OrderID: "another", AmountFen: 12800}); a.field("outcome") != "quarantined" {
+			t.Fatalf("the same payment for another order: %s", a.body)
 		}
 		s.whole()
 	})
@@ -430,7 +430,7 @@ func TestDatabaseGone(t *testing.T) {
 				}
 			}
 		})
-		s.order("buyer1", "k2", scarfRed, 1)
+		s.order("buyer2", "k2", scarfRed, 1)
 		s.whole()
 	})
 }

@@ -19,6 +19,7 @@ type RefundState string
 const (
 	RefundRequested RefundState = "requested" // decided; the provider has not confirmed yet
 	RefundSucceeded RefundState = "succeeded"
+	RefundFailed    RefundState = "failed" // the provider will not; a person has to see to it
 )
 
 // Refund is money on its way back.
@@ -136,10 +137,8 @@ func (s *Service) finishRefund(ctx context.Context, id string) (Refund, error) {
 	if err != nil {
 		return r, err
 	}
-	if via, ok := s.providers[p.Provider]; ok { // money of another platform goes back there; here it is only booked
-		if err := via.Refund(ctx, p, r); err != nil {
-			return r, err
-		}
+	if done, err := s.askRefund(ctx, p, r); err != nil || !done {
+		return r, err
 	}
 	err = s.db.Tx(ctx, func(ctx context.Context) error {
 		o, err := s.store.lockOrder(ctx, r.OrderID)
@@ -170,6 +169,9 @@ func (s *Service) bookRefund(ctx context.Context, o *Order, p Payment, r Refund)
 	}
 	if r.Automatic {
 		return s.store.addEvent(ctx, o.ID, Event{At: now, What: "the payment is back", By: "system"})
+	}
+	if err := s.priceRefunded(ctx, o, r.AmountFen); err != nil {
+		return err
 	}
 	back := r.AmountFen
 	for _, old := range o.Refunds {

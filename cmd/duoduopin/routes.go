@@ -15,14 +15,14 @@ import (
 
 // routes adds every noun's routes, those of operations, and the pages for all else. testdata/routes.txt lists them.
 func (s *shop) routes(set *Settings, reg *prometheus.Registry) {
-	for _, add := range []func(*web.API){s.accounts.Routes, s.catalog.Routes, s.live.Routes, s.orders.Routes, s.chat.Routes, s.moderation.Routes, s.stream.Routes, s.hls.Routes, s.edges.Routes, s.reports.Routes} {
+	for _, add := range []func(*web.API){s.accounts.Routes, s.catalog.Routes, s.live.Routes, s.orders.Routes, s.points.Routes, s.promotions.Routes, s.chat.Routes, s.moderation.Routes, s.stream.Routes, s.hls.Routes, s.edges.Routes, s.reports.Routes, s.ledgerRoutes} {
 		add(s.api)
 	}
 	if s.recorder != nil {
 		s.recorder.Routes(s.api)
 	}
 	operations(s.api, set, reg, []probe{
-		{"database", s.db.Ping},
+		{"database", s.db.CanWrite},
 		{"bus", func(context.Context) error { return s.bus.Ping(time.Second) }},
 		{"media", s.stream.Ping},
 	}, s.stopping.Load)

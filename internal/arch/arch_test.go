@@ -22,12 +22,14 @@ func floor(pkg string) (int, bool) {
 		return 3, true
 	case top == "internal":
 		switch pkg {
-		case "internal/web", "internal/db", "internal/bus":
+		case "internal/web", "internal/db", "internal/bus", "internal/pay":
 			return 1, true
-		case "internal/fault", "internal/money", "internal/clock", "internal/stock":
+		case "internal/fault", "internal/money", "internal/clock", "internal/stock", "internal/rule":
 			return 0, true
 		}
 		return 0, false
+	case top == "pricing": // pure: what a basket costs, spoken by orders and promotions
+		return 1, true
 	case isNoun(top), top == "static":
 		return 2, true
 	}
@@ -36,7 +38,7 @@ func floor(pkg string) (int, bool) {
 
 func isNoun(top string) bool {
 	switch top {
-	case "stream", "chat", "live", "catalog", "orders", "reports", "accounts", "civic", "moderation":
+	case "stream", "chat", "live", "catalog", "orders", "payments", "reports", "accounts", "civic", "promotions", "moderation":
 		return true
 	}
 	return false

@@ -145,20 +145,24 @@ func isWritten(r rune) bool {
 
 // Fold gives the form of a text in which it is compared: the same for all disguises of one text. It may be empty.
 func (f *Folder) Fold(text string) string {
-	var b strings.Builder
-	for _, p := range f.pieces(nil, text) {
-		b.WriteRune(p.r)
+	var room [256]piece
+	pieces := f.pieces(room[:0], text)
+	folded := make([]byte, 0, len(text))
+	for _, p := range pieces {
+		folded = utf8.AppendRune(folded, p.r)
 	}
-	return b.String()
+	return string(folded)
 }
 
 // Core gives the folded text without its digits, so that one text with changing numbers behind it stays one.
-func (f *Folder) Core(text string) string {
-	var b strings.Builder
-	for _, p := range f.pieces(nil, text) {
-		if !unicode.IsNumber(p.r) {
-			b.WriteRune(p.r)
+func (f *Folder) Core(text string) string { return Undigited(f.Fold(text)) }
+
+// Undigited is Core of a text that has been folded.
+func Undigited(folded string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsNumber(r) {
+			return -1
 		}
-	}
-	return b.String()
+		return r
+	}, folded)
 }
