@@ -23,6 +23,7 @@ import (
 	"github.com/duoduopin/duoduopin/internal/pictures"
 	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/live"
+	"github.com/duoduopin/duoduopin/moderation"
 	"github.com/duoduopin/duoduopin/orders"
 	"github.com/duoduopin/duoduopin/payments"
 	"github.com/duoduopin/duoduopin/promotions"
@@ -48,6 +49,7 @@ type shop struct {
 	points     *points.Service
 	promotions *promotions.Service
 	chat       *chat.Service
+	moderation *moderation.Service
 	stream     *stream.Service // nil in the demo loader, which broadcasts nothing
 	hls        *hls.Service
 	recorder   *record.Service // nil: switched off
@@ -76,6 +78,7 @@ func (s *shop) parts() []part {
 		{"points", s.points.Run},
 		{"promotions", s.promotions.Run},
 		{"chat", s.chat.Run},
+		{"moderation", s.moderation.Run},
 		{"life of the rooms", s.engage.stage.Run},
 		{"live", s.live.Run},
 		{"stream", s.stream.Run},
@@ -101,6 +104,7 @@ func migrations() []db.Migration {
 		points.Migrations(),
 		promotions.Migrations(),
 		chat.Migrations(),
+		moderation.Migrations(),
 		engageMigrations(),
 		fulfilment.Migrations(),
 		aftersales.Migrations(),
@@ -156,7 +160,11 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 	if sh.bus, err = bus.Open(s.NATSURL, filepath.Join(s.DataDir, "bus")); err != nil {
 		return nil, err
 	}
-	if sh.chat, err = chat.New(chat.Config{DB: d, Bus: sh.bus, Clock: c, Limits: s.limited(), Registerer: reg, Badges: badges{sh}}, gate{sh}, sh.accounts); err != nil {
+	if sh.chat, err = chat.New(chat.Config{DB: d, Bus: sh.bus, Clock: c, Limits: s.limited(), Registerer: reg, Badges: badges{sh}, Guard: guard{sh}}, gate{sh}, sh.accounts); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.moderation, err = newModeration(s, sh, c); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}
