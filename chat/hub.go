@@ -17,7 +17,7 @@ const (
 	windowSmall = 20 * time.Millisecond  // the most in one of fewRoom and less; between them it grows evenly
 	windowFull  = 20_000                 // deliveries per second at which the window is widest
 	fewRoom     = 200
-	largeRoom   = 1000
+	largeRoom   = 5000
 	tallyEvery  = time.Second
 	flushEarly  = 32 << 10        // bytes that have come are not kept waiting for the window
 	flushBytes  = 2 * flushEarly  // of one live frame, if it has more than one event
