@@ -405,7 +405,7 @@ func TestRefundOfAProviderThatIsOff(t *testing.T) {
 		}
 		on := s.svc
 		s.svc = off
-		if r, err := off.Refund(t.Context(), operator(), id, nil, "x", "k"); err != nil || r.State != orders.RefundRequested {
+		if r, err := off.Refund(t.Context(), operator(), id, orders.RefundAsk{Reason: "x", Key: "k"}); err != nil || r.State != orders.RefundRequested {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		s.svc = on

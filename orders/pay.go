@@ -156,7 +156,7 @@ func (s *Service) capture(ctx context.Context, o *Order, p Payment, cb Callback)
 	ok := o.State == Pending
 	if o.State == Cancelled && o.Reason == "expired" { // who cancelled on purpose gets the money back
 		var err error
-		if ok, err = s.reserveAgain(ctx, o); err != nil {
+		if ok, err = s.holdAgain(ctx, o); err != nil {
 			return "", "", err
 		}
 	}
@@ -267,7 +267,7 @@ func (s *Service) post(ctx context.Context, ref, orderID string, at time.Time, d
 func (s *Service) soldRows(o *Order) []outboxRow {
 	rows := make([]outboxRow, len(o.Lines))
 	for i, l := range o.Lines {
-		data, _ := json.Marshal(sold{ProductID: l.ProductID, SKUID: l.SKUID, Title: l.Title, Quantity: l.Quantity, Buyer: o.BuyerInitial}) // plain values
+		data, _ := json.Marshal(sold{ProductID: l.ProductID, SKUID: l.SKUID, Title: l.Title, Quantity: l.Quantity, Buyer: o.BuyerInitial, BuyerID: o.BuyerID}) // plain values
 		rows[i] = outboxRow{SessionID: o.SessionID, Type: "sold", Data: string(data), CreatedMs: db.Millis(s.clock.Now())}
 	}
 	return rows
@@ -279,7 +279,8 @@ type sold struct {
 	SKUID     int64  `json:"sku_id"`
 	Title     string `json:"title"`
 	Quantity  int64  `json:"quantity"`
-	Buyer     string `json:"buyer"` // first letter only
+	Buyer     string `json:"buyer"`              // first letter only
+	BuyerID   int64  `json:"buyer_id,omitempty"` // for who asks for consent; never for the room
 }
 
 // Settlement says that an order was paid, and when; the zero time is now.

@@ -289,11 +289,14 @@ func TestTwoSweepersExpireOnce(t *testing.T) {
 }
 
 // place puts n orders of one red scarf each, by n buyers.
-func place(t *testing.T, s *shop, n int) []orders.Order {
+func place(t *testing.T, s *shop, n int) []orders.Order { return placeAs(t, s, 1, n) }
+
+// placeAs places one order each for n buyers, the first of them with this id.
+func placeAs(t *testing.T, s *shop, first, n int) []orders.Order {
 	t.Helper()
 	var all []orders.Placement
 	for i := range n {
-		all = append(all, orders.Placement{BuyerID: int64(i + 1), BuyerName: fmt.Sprint("buyer", i+1), SessionID: show, Items: []orders.Item{{SKUID: scarfRed, Quantity: 1}}, Key: "k"})
+		all = append(all, orders.Placement{BuyerID: int64(i + first), BuyerName: fmt.Sprint("buyer", i+first), SessionID: show, Items: []orders.Item{{SKUID: scarfRed, Quantity: 1}}, Key: "k"})
 	}
 	placed, err := s.svc.PlaceAll(t.Context(), all)
 	if err != nil {
@@ -430,7 +433,7 @@ func TestDatabaseGone(t *testing.T) {
 				}
 			}
 		})
-		s.order("buyer1", "k2", scarfRed, 1)
+		s.order("buyer2", "k2", scarfRed, 1)
 		s.whole()
 	})
 }

@@ -113,14 +113,14 @@ func (secretRow) TableName() string { return "payment_secrets" }
 // fillMoney adds payments and refunds to orders.
 func (s store) fillMoney(ctx context.Context, ids []string, index map[string]*Order) error {
 	var payments []paymentRow
-	if err := s.db.Read(ctx).Where("order_id IN ?", ids).Order("id").Find(&payments).Error; err != nil {
+	if err := s.db.Read(ctx).Where(db.In(s.db, "order_id", ids)).Order("id").Find(&payments).Error; err != nil {
 		return err
 	}
 	for _, r := range payments {
 		index[r.OrderID].Payments = append(index[r.OrderID].Payments, r.payment())
 	}
 	var refunds []refundRow
-	if err := s.db.Read(ctx).Where("order_id IN ?", ids).Order("id").Find(&refunds).Error; err != nil {
+	if err := s.db.Read(ctx).Where(db.In(s.db, "order_id", ids)).Order("id").Find(&refunds).Error; err != nil {
 		return err
 	}
 	for _, r := range refunds {
@@ -150,7 +150,7 @@ func (s store) addPayments(ctx context.Context, all []Payment) error {
 	for i, p := range all {
 		rows[i] = paymentRowOf(p)
 	}
-	return s.db.Write(ctx).CreateInBatches(rows, 500).Error
+	return db.Insert(ctx, s.db, rows, "")
 }
 
 // settlePayment gives a pending payment its final state; the provider's number is unique.
@@ -234,7 +234,7 @@ func (s store) succeedRefund(ctx context.Context, id string, at time.Time) (bool
 }
 
 func (s store) addEntries(ctx context.Context, rows []entryRow) error {
-	return s.db.Write(ctx).CreateInBatches(rows, 500).Error
+	return db.Insert(ctx, s.db, rows, "")
 }
 
 // providerSecret gives the key that all processes on this database share, made by the first who asks.

@@ -77,6 +77,12 @@ func (s *Service) expire(ctx context.Context, ids []string) (int, error) {
 		if err := s.store.addEvents(ctx, events); err != nil {
 			return err
 		}
+		for _, o := range free {
+			o.State, o.Reason = Cancelled, "expired"
+			if err := s.told(ctx, *o); err != nil {
+				return err
+			}
+		}
 		return s.release(ctx, free)
 	})
 	if err != nil {

@@ -50,6 +50,7 @@ type Settings struct {
 	EdgeOf      string   `name:"edge-of" env:"DUODUOPIN_EDGE_OF" help:"Be an edge of the origin at this address: no database, no accounts, viewers' picture only."`
 	EdgeURL     string   `name:"edge-url" env:"DUODUOPIN_EDGE_URL" help:"Edge: address under which viewers reach it, such as https://edge1.example.org; needed unless it listens on loopback."`
 	EdgeCap     int      `name:"edge-capacity" env:"DUODUOPIN_EDGE_CAPACITY" default:"2000" help:"Edge: viewers it is meant for; see docs/scaling.md."`
+	HookNets    []string `name:"webhook-networks" env:"DUODUOPIN_WEBHOOK_NETWORKS" sep:"," help:"Private networks (CIDR) that webhooks may go to, also by plain HTTP, with commas; none unless set."`
 	PublicURL   string   `name:"public-url" env:"DUODUOPIN_PUBLIC_URL" help:"Address under which buyers and payment providers reach the shop, such as https://shop.example.org; from the domain unless set. Needed by WeChat Pay and Alipay."`
 	SandboxPay  string   `name:"sandbox-pay" env:"DUODUOPIN_SANDBOX_PAY" default:"auto" enum:"auto,on,off" help:"Payment with play money: auto has it as long as no real provider is set up."`
 	MetricsTok  string   `name:"metrics-token" env:"DUODUOPIN_METRICS_TOKEN" help:"Bearer token that may read /metrics from anywhere; without it, loopback only."`
@@ -122,6 +123,9 @@ func (s *Settings) check() error {
 		if _, _, err := net.ParseCIDR(strings.TrimSpace(p)); err != nil {
 			return fmt.Errorf("DUODUOPIN_TRUSTED_PROXIES: %q is not a network such as 172.16.0.0/12", p)
 		}
+	}
+	if _, err := s.hookNetworks(); err != nil {
+		return err
 	}
 	if err := s.checkEdge(); err != nil {
 		return err

@@ -130,7 +130,7 @@ func (s *sale) count(t *testing.T, sql string, args ...any) (n int64) {
 
 func (s *sale) verify(t *testing.T) {
 	t.Helper()
-	broken, err := verifyRules(t.Context(), s.db, s.catalog, s.orders)
+	broken, err := verify(t.Context(), s.db)
 	must(t, err)
 	if len(broken) > 0 {
 		t.Fatalf("%+v", broken)
