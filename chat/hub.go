@@ -56,6 +56,7 @@ func window(members int, perSecond float64) time.Duration {
 type entry struct {
 	typ  string
 	raw  []byte
+	was  []byte      // what was taken down, to be given back
 	once fingerprint // of a chat message
 }
 
@@ -306,22 +307,10 @@ func (r *room) apply(h head) {
 			r.end(r.svc.clock.Now())
 		}
 	case "removed":
-		if e := r.ring.at(h.RemovedSeq); e != nil && e.typ == "chat" {
-			r.blank(h.RemovedSeq, e)
-		}
+		r.takeDown(h.RemovedSeq)
+	case "restored":
+		r.giveBack(h.RestoredSeq)
 	}
-}
-
-// blank takes the text out of an entry. Call with mu held.
-func (r *room) blank(seq uint64, e *entry) {
-	less := len(e.raw)
-	e.raw = blank(e.raw)
-	less -= len(e.raw)
-	r.ring.bytes -= less
-	if seq > r.sent {
-		r.unsent -= less
-	}
-	clear(r.history)
 }
 
 func (r *room) isLoaded() bool {
@@ -585,7 +574,7 @@ func (r *room) join(m *member, p place) {
 	r.next = (r.next + 1) % len(r.parts)
 	r.size++
 	r.presence.arrive(m.actor.Viewer)
-	m.conn.Preload(pack(append(r.tally.now(r.presence.count(), stamp(now)), r.toldTo(m)...)...))
+	m.conn.Preload(pack(append(r.tally.now(r.presence.count(), stamp(now)), r.entryTo(m)...)...))
 	m.seated = true
 	r.poke()
 }

@@ -2,6 +2,7 @@ package orders_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -13,7 +14,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/duoduopin/duoduopin/internal/db"
+	"github.com/duoduopin/duoduopin/internal/fault"
 	"github.com/duoduopin/duoduopin/internal/testshop"
+	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/orders"
 )
 
@@ -36,9 +39,11 @@ func TestMovesTable(t *testing.T) {
 // model is one order as a careful bookkeeper would follow it.
 type model struct {
 	id, payment string
+	placed      orders.Placement
 	state       orders.State
 	total       int64
 	refunded    int64
+	money       bool // a callback with the right amount was taken: paid, or on its way back
 }
 
 // TestRandomLives drives orders through random acts and wants, after each, that every order has only moved as the table
@@ -69,18 +74,25 @@ func fewer(t *testing.T, name, value string) {
 // livesShop is a shop of its own session in a database that former runs have used.
 type livesShop struct {
 	*shop
-	run    int
-	placed int
-	all    []*model
+	run     int
+	placed  int
+	all     []*model
+	other   *orders.Service // a second process on the same database
+	claimed []string        // by the second process's sweeper, which is slow
 }
 
 func newLives(t *testing.T, d *db.DB, run int) *livesShop {
-	for _, table := range []string{"orders", "order_lines", "order_events", "order_session_stock", "order_payments", "payment_callbacks", "order_refunds", "ledger_entries", "order_outbox"} {
+	for _, table := range []string{"orders", "order_lines", "order_events", "order_session_stock", "order_payments", "payment_callbacks", "order_refunds", "ledger_entries", "order_outbox", "order_units", "order_refund_lines", "order_replacements"} {
 		if err := d.Write(t.Context()).Exec("DELETE FROM " + table).Error; err != nil {
 			t.Fatal(err)
 		}
 	}
-	return &livesShop{shop: newShop(t, d, func(c *orders.Config) { c.Limits = false }), run: run}
+	l := &livesShop{shop: newShop(t, d, func(c *orders.Config) { c.Limits = false }), run: run}
+	var err error
+	if l.other, err = orders.New(orders.Config{DB: d, Clock: l.clock, SandboxSecret: secret}, l.stock, l.program, l.room, l.audit); err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 func lives(rt *rapid.T, l *livesShop) {
@@ -95,13 +107,31 @@ func lives(rt *rapid.T, l *livesShop) {
 			sku := rapid.SampledFrom([]int64{scarfRed, scarfBlue, juice}).Draw(rt, "sku")
 			n := rapid.Int64Range(1, 30).Draw(rt, "quantity")
 			l.placed++
-			got, err := l.svc.PlaceAll(context.Background(), []orders.Placement{{
+			wish := orders.Placement{
 				BuyerID: 1, BuyerName: "buyer1", SessionID: show, Items: []orders.Item{{SKUID: sku, Quantity: n}, {SKUID: scarfBlue, Quantity: 1}}, Key: fmt.Sprint(l.run, "-", l.placed),
-			}})
-			if err != nil {
-				return // sold out
 			}
-			l.all = append(l.all, &model{id: got[0].ID, state: orders.Pending, total: got[0].TotalFen})
+			got, err := l.svc.PlaceAll(context.Background(), []orders.Placement{wish})
+			if errors.Is(err, orders.ErrSoldOut) {
+				return
+			}
+			if err != nil {
+				rt.Fatal(err)
+			}
+			l.all = append(l.all, &model{id: got[0].ID, placed: wish, state: orders.Pending, total: got[0].TotalFen})
+		},
+		"repeat": func(rt *rapid.T) { // by either process, in whatever state the order is
+			m := pick()
+			got, err := l.either(rt).PlaceAll(context.Background(), []orders.Placement{m.placed})
+			if err != nil || got[0].ID != m.id {
+				rt.Fatalf("the repeat of %s gave %+v, %v", m.id, got, err)
+			}
+		},
+		"another body": func(rt *rapid.T) {
+			wish := pick().placed
+			wish.Items = []orders.Item{{SKUID: scarfRed, Quantity: 31}}
+			if _, err := l.either(rt).PlaceAll(context.Background(), []orders.Placement{wish}); !errors.Is(err, orders.ErrMismatch) {
+				rt.Fatalf("another body under the same key: %v", err)
+			}
 		},
 		"start to pay": func(*rapid.T) {
 			m := pick()
@@ -114,20 +144,48 @@ func lives(rt *rapid.T, l *livesShop) {
 			if m.payment == "" {
 				rt.Skip("no payment")
 			}
-			fen := m.total
-			if rapid.IntRange(0, 4).Draw(rt, "wrong amount") == 0 {
+			fen, number := m.total, "sb_"+m.payment
+			switch rapid.IntRange(0, 5).Draw(rt, "what is wrong") {
+			case 0:
 				fen++
+			case 1:
+				number += "-another"
 			}
-			l.callBack(callback{ID: "sb_" + m.payment, PaymentID: m.payment, OrderID: m.id, AmountFen: fen, SettledAt: evening})
+			a := l.callBack(callback{ID: number, PaymentID: m.payment, OrderID: m.id, AmountFen: fen, SettledAt: evening})
+			outcome := a.field("outcome")
+			switch took := outcome == "applied" || outcome == "returned"; {
+			case a.status != http.StatusOK:
+				rt.Fatalf("callback: %d %s", a.status, a.body)
+			case took && m.money:
+				rt.Fatalf("a second payment of %s was %s", m.id, outcome)
+			case took:
+				m.money = true
+			}
 		},
 		"cancel": func(*rapid.T) { l.call("buyer1", "POST", "/api/v1/orders/"+pick().id+"/cancel", "") },
 		"time": func(rt *rapid.T) {
 			l.clock.Advance(time.Duration(rapid.IntRange(1, 10).Draw(rt, "minutes")) * time.Minute)
 		},
 		"sweep": func(rt *rapid.T) {
-			if _, err := l.svc.Sweep(context.Background()); err != nil {
+			if _, err := l.either(rt).Sweep(context.Background()); err != nil {
 				rt.Fatal(err)
 			}
+		},
+		"the second process claims": func(rt *rapid.T) {
+			ids, err := l.other.Claim(context.Background())
+			if err != nil {
+				rt.Fatal(err)
+			}
+			l.claimed = append(l.claimed, ids...)
+		},
+		"and goes on": func(rt *rapid.T) {
+			if len(l.claimed) == 0 {
+				rt.Skip("nothing claimed")
+			}
+			if _, err := l.other.ExpireClaimed(context.Background(), l.claimed); err != nil {
+				rt.Fatal(err)
+			}
+			l.claimed = nil
 		},
 		"ship": func(*rapid.T) {
 			l.call("operator1", "POST", "/api/v1/orders/"+pick().id+"/ship", `{"carrier":"SF","tracking_no":"1"}`)
@@ -143,8 +201,43 @@ func lives(rt *rapid.T, l *livesShop) {
 			l.call("operator1", "POST", "/api/v1/orders/"+m.id+"/refunds", body, "Idempotency-Key", key)
 		},
 	}
+	acts["send a parcel"] = func(rt *rapid.T) {
+		n := rapid.Int64Range(1, 5).Draw(rt, "units")
+		err := l.svc.Dispatch(signedIn(), pick().id, orders.Dispatch{Carrier: "SF", TrackingNo: "1", Pieces: []orders.Piece{{Line: rapid.IntRange(0, 1).Draw(rt, "line"), Quantity: n}}})
+		mustBeFault(rt, err)
+	}
+	acts["refund lines"] = func(rt *rapid.T) {
+		m := pick()
+		ask := orders.RefundAsk{Reason: "x", Key: fmt.Sprint("l", rapid.IntRange(1, 6).Draw(rt, "key")), Returned: rapid.Bool().Draw(rt, "returned")}
+		for line := range rapid.IntRange(1, 2).Draw(rt, "lines") {
+			one := orders.RefundLine{Line: line, Quantity: rapid.Int64Range(0, 20).Draw(rt, "units")}
+			if one.Quantity == 0 || rapid.IntRange(0, 3).Draw(rt, "own amount") == 0 {
+				fen := rapid.Int64Range(0, 30000).Draw(rt, "fen")
+				one.AmountFen = &fen
+			}
+			ask.Lines = append(ask.Lines, one)
+		}
+		_, err := l.svc.Refund(signedIn(), operator(), m.id, ask)
+		mustBeFault(rt, err)
+	}
+	acts["goods come back"] = func(rt *rapid.T) {
+		n := rapid.Int64Range(1, 5).Draw(rt, "units")
+		mustBeFault(rt, l.svc.TakeBack(signedIn(), pick().id, "return:x", []orders.Piece{{Line: rapid.IntRange(0, 1).Draw(rt, "line"), Quantity: n}}))
+	}
+	acts["replace"] = func(rt *rapid.T) {
+		ref := fmt.Sprint("exchange:", rapid.IntRange(1, 3).Draw(rt, "ref"))
+		mustBeFault(rt, l.svc.Replace(signedIn(), pick().id, ref, orders.Dispatch{Carrier: "SF", TrackingNo: "2"}, []orders.Replacement{{Line: 0, SKUID: scarfBlue, Quantity: 1}}))
+	}
 	acts[""] = func(rt *rapid.T) { l.check(rt) }
 	rt.Repeat(acts)
+}
+
+// either gives one of the two processes.
+func (l *livesShop) either(rt *rapid.T) *orders.Service {
+	if rapid.Bool().Draw(rt, "second process") {
+		return l.other
+	}
+	return l.svc
 }
 
 // check compares every order with what it was, and the books with themselves.
@@ -157,10 +250,14 @@ func (l *livesShop) check(rt *rapid.T) {
 		if o.State != m.state && !reachable(m.state, o.State) {
 			rt.Fatalf("order went from %s to %s", m.state, o.State)
 		}
+		if o.PaidFen > 0 && !m.money {
+			rt.Fatalf("%s is %s without money", m.id, o.State)
+		}
 		if o.RefundedFen < m.refunded || o.RefundedFen > o.PaidFen {
 			rt.Fatalf("refunded %d after %d, paid %d", o.RefundedFen, m.refunded, o.PaidFen)
 		}
 		m.state, m.refunded = o.State, o.RefundedFen
+		l.checkUnits(rt, o)
 	}
 	if err := l.broken(); err != nil {
 		rt.Fatal(err)
@@ -169,6 +266,33 @@ func (l *livesShop) check(rt *rapid.T) {
 		rt.Fatalf("5xx: %v", l.raised)
 	}
 }
+
+// checkUnits wants no line to have given more money or units than it had.
+func (l *livesShop) checkUnits(rt *rapid.T, o orders.Order) {
+	units, err := l.svc.Units(context.Background(), operator(), o.ID)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	var refunded int64
+	for _, u := range units {
+		refunded += u.RefundedFen
+		if u.RefundedFen > u.PaidFen || u.CalledOff+u.Sent > u.Quantity || u.Returned > u.Sent || u.RefundedUnits > u.Quantity || u.Freed > u.CalledOff+u.Returned {
+			rt.Fatalf("%+v", u)
+		}
+	}
+	if o.PaidFen > 0 && refunded != o.RefundedFen {
+		rt.Fatalf("lines gave back %d, the order %d", refunded, o.RefundedFen)
+	}
+}
+
+// mustBeFault lets refusals pass and nothing else.
+func mustBeFault(rt *rapid.T, err error) {
+	if err != nil && fault.KindOf(err) == fault.Internal {
+		rt.Fatal(err)
+	}
+}
+
+func signedIn() context.Context { return web.WithActor(context.Background(), operator()) }
 
 func reachable(from, to orders.State) bool {
 	return orders.May(from, to)

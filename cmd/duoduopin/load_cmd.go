@@ -1,19 +1,14 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/duoduopin/duoduopin/cmd/duoduopin/load"
-	"github.com/duoduopin/duoduopin/internal/db"
 )
 
 // LoadCmd are the load generators.
@@ -37,11 +32,12 @@ type loadTarget struct {
 	Seconds  int    `default:"15" help:"How long to measure."`
 }
 
-func (t *loadTarget) open(env *environment, buyers int) (*load.Target, error) {
+func (t *loadTarget) open(env *environment, buyers, skus int) (*load.Target, error) {
 	if t.URL == "" {
-		return load.Own(env.ctx, t.Database, buyers, env.stderr)
+		return load.Own(env.ctx, t.Database, buyers, max(1, skus), env.stderr)
 	}
 	target := &load.Target{URL: strings.TrimSuffix(t.URL, "/"), Session: t.Session, SKU: t.SKU, Anchor: t.Anchor, PID: t.PID}
+	target.Goods = []load.Good{{Session: t.Session, SKU: t.SKU}}
 	if t.Session == 0 || t.PID == 0 {
 		return nil, errors.New("--url needs --session and --pid")
 	}
@@ -63,8 +59,8 @@ func (t *loadTarget) open(env *environment, buyers int) (*load.Target, error) {
 func (t *loadTarget) time() time.Duration { return time.Duration(t.Seconds) * time.Second }
 
 // loading opens the target, runs, prints the result and closes.
-func loading[R any](env *environment, t *loadTarget, buyers int, run func(*load.Target) (R, error)) error {
-	target, err := t.open(env, buyers)
+func loading[R any](env *environment, t *loadTarget, buyers, skus int, run func(*load.Target) (R, error)) error {
+	target, err := t.open(env, buyers, skus)
 	if err != nil {
 		return err
 	}
@@ -94,7 +90,7 @@ func (c *LoadMediaCmd) Run(env *environment) error {
 			return err
 		}
 	}
-	return loading(env, &c.loadTarget, 1, func(t *load.Target) (load.MediaResult, error) {
+	return loading(env, &c.loadTarget, 1, 1, func(t *load.Target) (load.MediaResult, error) {
 		return load.Media(env.ctx, t, o)
 	})
 }
@@ -138,7 +134,7 @@ func (c *LoadChatCmd) Run(env *environment) error {
 			return err
 		}
 	}
-	return loading(env, &c.loadTarget, c.Speakers, func(t *load.Target) (load.ChatResult, error) {
+	return loading(env, &c.loadTarget, c.Speakers, 1, func(t *load.Target) (load.ChatResult, error) {
 		if len(t.Buyers) == 0 {
 			return load.ChatResult{}, errors.New("--tokens: nobody to speak")
 		}
@@ -159,57 +155,4 @@ type LoadBareCmd struct {
 // Run prints the address to connect to, then a JSON result.
 func (c *LoadBareCmd) Run(env *environment) error {
 	return load.ChatFloor(env.ctx, load.ChatFloorOptions{Sockets: c.Sockets, Rate: c.Rate, Size: c.Size, Window: c.Window, Time: c.Time, CPU: c.CPU}, env.stdout)
-}
-
-// LoadOrdersCmd loads placing.
-type LoadOrdersCmd struct {
-	loadTarget
-	Buyers int `default:"64" help:"Buyers who order at the same time."`
-}
-
-// Run prints a JSON result.
-func (c *LoadOrdersCmd) Run(env *environment) error {
-	return loading(env, &c.loadTarget, c.Buyers, func(t *load.Target) (load.OrdersResult, error) {
-		if len(t.Buyers) == 0 || t.SKU == 0 {
-			return load.OrdersResult{}, errors.New("--tokens and --sku are needed: nobody to buy, or nothing")
-		}
-		r, err := load.Orders(env.ctx, t, load.OrdersOptions{Buyers: c.Buyers, Time: c.time()}, func(ctx context.Context) (float64, error) {
-			return rawCommits(ctx, c.Database, 3*time.Second)
-		})
-		r.Database = db.SQLite
-		if strings.HasPrefix(c.Database, "postgres") {
-			r.Database = db.Postgres
-		}
-		return r, err
-	})
-}
-
-// rawCommits is the floor of orders: how many transactions with one inserted row a second the same kind of database
-// commits, one after the other on one connection, with the settings that we ship.
-func rawCommits(ctx context.Context, url string, d time.Duration) (rate float64, err error) {
-	if url == "" {
-		dir, err := os.MkdirTemp("", "duoduopin-commits-")
-		if err != nil {
-			return 0, err
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		url = "sqlite:" + filepath.Join(dir, "commits.db")
-	}
-	conn, err := db.Open(ctx, url)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	table := fmt.Sprintf("load_commits_%d", time.Now().UnixNano())
-	if err := conn.Write(ctx).Exec("create table " + table + " (n bigint)").Error; err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, conn.Write(ctx).Exec("drop table "+table).Error) }()
-	n, start := 0, time.Now()
-	for ; time.Since(start) < d; n++ {
-		if err := conn.Write(ctx).Exec("insert into "+table+" (n) values (?)", n).Error; err != nil {
-			return 0, err
-		}
-	}
-	return math.Round(float64(n) / time.Since(start).Seconds()), nil
 }
