@@ -244,12 +244,16 @@ func (s *Service) Rules(ctx context.Context) ([]rule.Rule, error) {
 	for _, k := range books {
 		id := fmt.Sprint(k.ID)
 		if came := k.Initial + k.Restocked - k.WrittenOff; came != k.Free+k.Reserved+k.Sold {
-			units.Add(rule.Break{Kind: "sku", ID: id, SKU: k.ID, Off: came - k.Free - k.Reserved - k.Sold,
-				Text: fmt.Sprintf("SKU %d: initial + restocked - written off = %d, but free + reserved + sold = %d + %d + %d", k.ID, came, k.Free, k.Reserved, k.Sold)})
+			units.Add(rule.Break{
+				Kind: "sku", ID: id, SKU: k.ID, Off: came - k.Free - k.Reserved - k.Sold,
+				Text: fmt.Sprintf("SKU %d: initial + restocked - written off = %d, but free + reserved + sold = %d + %d + %d", k.ID, came, k.Free, k.Reserved, k.Sold),
+			})
 		}
 		if k.Free != k.MovedFree || k.Reserved != k.MovedReserved || k.Sold != k.MovedSold {
-			moves.Add(rule.Break{Kind: "sku", ID: id, SKU: k.ID, Off: k.Free + k.Reserved + k.Sold - k.MovedFree - k.MovedReserved - k.MovedSold,
-				Text: fmt.Sprintf("SKU %d: free, reserved, sold are %d, %d, %d, but their movements add up to %d, %d, %d", k.ID, k.Free, k.Reserved, k.Sold, k.MovedFree, k.MovedReserved, k.MovedSold)})
+			moves.Add(rule.Break{
+				Kind: "sku", ID: id, SKU: k.ID, Off: k.Free + k.Reserved + k.Sold - k.MovedFree - k.MovedReserved - k.MovedSold,
+				Text: fmt.Sprintf("SKU %d: free, reserved, sold are %d, %d, %d, but their movements add up to %d, %d, %d", k.ID, k.Free, k.Reserved, k.Sold, k.MovedFree, k.MovedReserved, k.MovedSold),
+			})
 		}
 	}
 	return []rule.Rule{units, moves}, nil
