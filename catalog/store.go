@@ -48,6 +48,7 @@ type skuRow struct {
 	Reserved  int64
 	Sold      int64
 	Stopped   bool
+	LowAt     int64
 }
 
 func (skuRow) TableName() string { return "skus" }
@@ -95,7 +96,7 @@ func (r productRow) product() Product {
 }
 
 func (r skuRow) sku() SKU {
-	return SKU{ID: r.ID, ProductID: r.ProductID, Name: r.Name, PriceFen: r.PriceFen, Free: r.Free, Reserved: r.Reserved, Sold: r.Sold, Stopped: r.Stopped}
+	return SKU{ID: r.ID, ProductID: r.ProductID, Name: r.Name, PriceFen: r.PriceFen, Free: r.Free, Reserved: r.Reserved, Sold: r.Sold, Stopped: r.Stopped, LowAt: r.LowAt}
 }
 
 func toJSON(lines []string) string {

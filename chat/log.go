@@ -25,14 +25,17 @@ const (
 	logLimit   = 2000     // events a room's log keeps
 	logMessage = 32 << 10 // bytes of the largest event
 	epochKey   = "epoch"
-	headViewer = "Viewer" // who said it: for the record, never for the room
-	headPerson = "Account"
+
+	repeatedWithin = 5 * time.Minute // a message sent again is known as such by the log
+	headViewer     = "Viewer"        // who said it: for the record, never for the room
+	headPerson     = "Account"
 )
 
 // speaker is who said something, as the record keeps it; zero for the server itself.
 type speaker struct {
 	viewer  string
 	account int64
+	once    string // of a message: repeated within repeatedWithin, on whatever node, it is the same one
 }
 
 // record is one event of a log.
@@ -48,7 +51,9 @@ type head struct {
 	At         time.Time `json:"at"`
 	State      string    `json:"state"`       // of session
 	RemovedSeq uint64    `json:"removed_seq"` // of removed
-	User       chatUser  `json:"user"`        // of chat
+
+	RestoredSeq uint64   `json:"restored_seq"` // of restored
+	User        chatUser `json:"user"`         // of chat
 }
 
 func (r record) head() head {
@@ -95,7 +100,7 @@ func (j *journal) open(ctx context.Context, id int64) (jetstream.Stream, string,
 func (j *journal) create(ctx context.Context, id int64) (jetstream.Stream, error) {
 	cfg := jetstream.StreamConfig{
 		Name: streamName(id), Subjects: []string{subjectOf(id)}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
-		MaxMsgs: logLimit, MaxMsgSize: logMessage, AllowDirect: true, Metadata: map[string]string{epochKey: rand.Text()[:12]},
+		MaxMsgs: logLimit, MaxMsgSize: logMessage, AllowDirect: true, Duplicates: repeatedWithin, Metadata: map[string]string{epochKey: rand.Text()[:12]},
 	}
 	if j.bus.Conn().ConnectedClusterName() != "" {
 		cfg.Replicas = 3
@@ -129,9 +134,13 @@ func (j *journal) append(ctx context.Context, id int64, body []byte, by speaker)
 }
 
 func (j *journal) publish(ctx context.Context, id int64, body []byte, by speaker) (uint64, error) {
-	msg := &nats.Msg{Subject: subjectOf(id), Data: body}
+	msg := &nats.Msg{Subject: subjectOf(id), Data: body, Header: nats.Header{}}
 	if by.viewer != "" {
-		msg.Header = nats.Header{headViewer: {by.viewer}, headPerson: {strconv.FormatInt(by.account, 10)}}
+		msg.Header.Set(headViewer, by.viewer)
+		msg.Header.Set(headPerson, strconv.FormatInt(by.account, 10))
+	}
+	if by.once != "" {
+		msg.Header.Set(jetstream.MsgIDHeader, by.once)
 	}
 	ack, err := j.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(streamName(id)), jetstream.WithRetryAttempts(0))
 	if err != nil {

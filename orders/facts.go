@@ -80,6 +80,10 @@ type Fact struct {
 	CreatedAt time.Time
 	PaidAt    time.Time // zero: not paid
 	Lines     []Line
+	CouponFen int64    // what coupons took off: beside the money, never in it
+	PointsFen int64    // what points paid: likewise
+	Shipping  int64    // fen of TotalFen that are postage
+	Shares    []int64  // of PaidFen, by line
 	Refunds   []Refund // of money that counted, requested or done
 }
 
@@ -93,7 +97,10 @@ func (s *Service) SessionOrders(ctx context.Context, sessionID int64) ([]Fact, e
 	for i, o := range all {
 		facts[i] = Fact{
 			ID: o.ID, Buyer: o.BuyerID, Viewer: fmt.Sprintf("a:%d", o.BuyerID), Channel: o.Channel, State: o.State,
-			TotalFen: o.TotalFen, PaidFen: o.PaidFen, CreatedAt: o.CreatedAt, PaidAt: o.PaidAt, Lines: o.Lines,
+			TotalFen: o.TotalFen, PaidFen: o.PaidFen, CreatedAt: o.CreatedAt, PaidAt: o.PaidAt, Lines: o.Lines, Shares: o.LineShares(),
+		}
+		if b := o.Breakdown; b != nil {
+			facts[i].CouponFen, facts[i].PointsFen, facts[i].Shipping = b.CouponFen, b.PointsFen, b.ShippingFen
 		}
 		if o.BuyerID == 0 {
 			facts[i].Viewer = o.Channel + ":" + o.BuyerName
@@ -245,4 +252,9 @@ func (s *Service) PlaceAll(ctx context.Context, all []Placement) ([]Order, error
 		}
 	}
 	return orders, nil
+}
+
+// HasPaid reports whether an account has paid for an order of a session and not got everything back.
+func (s *Service) HasPaid(ctx context.Context, sessionID, accountID int64) (bool, error) {
+	return s.store.hasPaid(ctx, sessionID, accountID)
 }

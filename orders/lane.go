@@ -68,6 +68,7 @@ type placing struct {
 	replayed bool // the order had been placed before
 	err      error
 	limits   map[int64]int64 // session stock by SKU, where there is one
+	asked    int             // items that the buyer asked for; gifts stand behind them
 }
 
 // prepare validates a placement and gives it its identity.
@@ -80,7 +81,7 @@ func prepare(ctx context.Context, p Placement) (*placing, error) {
 	}
 	return &placing{
 		Placement: p, idem: fmt.Sprintf("%d:%d:%s", shopID, p.BuyerID, p.Key), bodyHash: p.hash(), ctx: ctx,
-		answered: make(chan struct{}),
+		answered: make(chan struct{}), asked: len(p.Items),
 	}, nil
 }
 
@@ -239,7 +240,7 @@ func (s *Service) placeBatch(ctx context.Context, batch []*placing) error {
 		if err != nil {
 			return err
 		}
-		for _, step := range []func(context.Context, []*placing) ([]*placing, error){s.offer, s.limitHolds, s.give} {
+		for _, step := range []func(context.Context, []*placing) ([]*placing, error){s.offer, s.price, s.limitHolds, s.give} {
 			if rest, err = step(ctx, rest); err != nil {
 				return err
 			}
@@ -251,7 +252,10 @@ func (s *Service) placeBatch(ctx context.Context, batch []*placing) error {
 		for i, r := range rest {
 			orders[i] = r.order
 		}
-		return s.store.insertOrders(ctx, orders)
+		if err := s.store.insertOrders(ctx, orders); err != nil {
+			return err
+		}
+		return s.keepPrices(ctx, orders)
 	})
 	if err != nil && ctx.Err() != nil { // whatever it broke: the time was over
 		err = errors.Join(ctx.Err(), err)
@@ -306,6 +310,7 @@ func (s *Service) recognise(ctx context.Context, batch []*placing) ([]*placing, 
 		case r.ctx.Err() != nil:
 			r.err = r.ctx.Err()
 		default:
+			r.Items = r.Items[:r.asked]
 			rest = append(rest, r)
 		}
 	}
@@ -360,9 +365,6 @@ func (r *placing) accept(offers Offers, s *Service) error {
 	}
 	lines, total, err := r.price(offers)
 	if err != nil {
-		return err
-	}
-	if err := r.expects(total); err != nil {
 		return err
 	}
 	r.limits = map[int64]int64{}
@@ -421,7 +423,7 @@ func (s *Service) limitHolds(ctx context.Context, batch []*placing) ([]*placing,
 	}
 	return keep(batch, func(r *placing) error {
 		for _, l := range r.order.Lines {
-			if h := open[holdKey{r.BuyerID, l.SKUID}]; h.count >= maxOpenHolds {
+			if h := open[holdKey{r.BuyerID, l.SKUID}]; h.count >= maxOpenHolds && !l.Gift {
 				return ErrOpenHold.Saying("you already hold this unpaid in order " + h.order + "; pay or cancel it first")
 			}
 		}
@@ -539,6 +541,9 @@ func stockLines(lines []Line) []stock.Line {
 func (s *Service) release(ctx context.Context, orders []*Order) error {
 	if len(orders) == 0 {
 		return nil
+	}
+	if err := s.giveBack(ctx, orders); err != nil {
+		return err
 	}
 	counted := map[takenKey]int64{}
 	holds := make([]stock.Hold, len(orders))

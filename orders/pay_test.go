@@ -113,8 +113,8 @@ func TestCallbacksRefused(t *testing.T) {
 		if a := s.callBack(good); a.field("outcome") != "applied" {
 			t.Fatalf("the good one after all that: %s", a.body)
 		}
-		if a := s.callBack(callback{ID: "sb_9", PaymentID: payment, OrderID: id, AmountFen: 12800}); a.field("outcome") != "quarantined" {
-			t.Fatalf("the same payment under another number: %s", a.body)
+		if a := s.callBack(callback{ID: "sb_9", PaymentID: payment, OrderID: "another", AmountFen: 12800}); a.field("outcome") != "quarantined" {
+			t.Fatalf("the same payment for another order: %s", a.body)
 		}
 		s.whole()
 	})
@@ -328,7 +328,7 @@ func TestRoomIsTold(t *testing.T) {
 			t.Fatalf("%d, %v", n, err)
 		}
 		heard := s.room.all()
-		if len(heard) != 5 || heard[0] != `1 sold {"product_id":1,"sku_id":11,"title":"羊绒围巾","quantity":1,"buyer":"b"}` || !strings.Contains(heard[4], `"quantity":8`) {
+		if len(heard) != 5 || heard[0] != `1 sold {"product_id":1,"sku_id":11,"title":"羊绒围巾","quantity":1,"buyer":"b","buyer_id":1}` || !strings.Contains(heard[4], `"quantity":8`) {
 			t.Fatalf("heard %q", heard)
 		}
 		s.clock.Advance(time.Hour)

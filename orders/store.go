@@ -290,7 +290,7 @@ func (s store) fill(ctx context.Context, rows []orderRow) ([]Order, error) {
 		}
 	}
 	for part := range slices.Chunk(ids, 500) {
-		if err := errors.Join(s.fillLines(ctx, part, index), s.fillEvents(ctx, part, index), s.fillMoney(ctx, part, index)); err != nil {
+		if err := errors.Join(s.fillLines(ctx, part, index), s.fillPrices(ctx, part, index), s.fillEvents(ctx, part, index), s.fillMoney(ctx, part, index)); err != nil {
 			return nil, err
 		}
 	}

@@ -47,12 +47,24 @@ func proofs() []proof {
 				WHERE p.state IN ('settled', 'returned') AND p.amount_fen <> coalesce(l.amount_fen, 0)`,
 		},
 		{
-			rule.Rule{ID: "order-total", Title: "an order's total is the sum of its lines", Formula: "total = sum of price x quantity", Unit: "fen"},
+			rule.Rule{ID: "order-total", Title: "an order's total is the sum of its lines, less coupons and points, with shipping", Formula: "total = sum of price x quantity - coupons - points + shipping", Unit: "fen"},
 			"order",
 			"order %s: the total differs from its lines by %d fen",
-			`SELECT o.id AS name, o.total_fen - coalesce(sum(l.price_fen * l.quantity), 0) AS off FROM orders o
-				LEFT JOIN order_lines l ON l.order_id = o.id GROUP BY o.id, o.total_fen
-				HAVING o.total_fen <> coalesce(sum(l.price_fen * l.quantity), 0)`,
+			`SELECT name, sum(fen) AS off FROM (
+				SELECT id AS name, total_fen AS fen FROM orders
+				UNION ALL SELECT order_id, -price_fen * quantity FROM order_lines
+				UNION ALL SELECT order_id, coupon_fen + points_fen - shipping_fen FROM order_prices
+			) x GROUP BY name HAVING sum(fen) <> 0`,
+		},
+		{
+			rule.Rule{ID: "order-discounts", Title: "an order's coupons and points are the sum of its lines' shares, and of its coupons", Formula: "coupons = sum of shares = sum of coupons; points = sum of shares", Unit: "fen"},
+			"order",
+			"order %s: coupons or points differ from its lines or coupons (%d of these sums)",
+			`SELECT name, count(*) AS off FROM (
+				SELECT name FROM (SELECT order_id AS name, coupon_fen AS fen FROM order_prices UNION ALL SELECT order_id, -coupon_fen FROM order_line_prices) a GROUP BY name HAVING sum(fen) <> 0
+				UNION ALL SELECT name FROM (SELECT order_id AS name, points_fen AS fen FROM order_prices UNION ALL SELECT order_id, -points_fen FROM order_line_prices) b GROUP BY name HAVING sum(fen) <> 0
+				UNION ALL SELECT name FROM (SELECT order_id AS name, coupon_fen AS fen FROM order_prices UNION ALL SELECT order_id, -off_fen FROM order_coupons) c GROUP BY name HAVING sum(fen) <> 0
+			) x GROUP BY name`,
 		},
 		{
 			rule.Rule{ID: "order-one-payment", Title: "a paid order has exactly one settled payment, an unpaid one none", Formula: "settled payments = 1, or 0 while pending or cancelled", Unit: "rows"},
@@ -100,7 +112,29 @@ func proofs() []proof {
 			`SELECT session_id || '/' || sku_id AS name, sum(n) AS off, sku_id AS sku FROM (
 				SELECT session_id, sku_id, taken AS n FROM order_session_stock
 				UNION ALL SELECT o.session_id, l.sku_id, -l.quantity FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.stock IN ('reserved', 'sold')
+				UNION ALL SELECT o.session_id, u.sku_id, u.freed FROM orders o JOIN order_units u ON u.order_id = o.id WHERE o.stock = 'sold'
 			) x GROUP BY session_id, sku_id HAVING sum(n) <> 0`,
+		},
+		{
+			rule.Rule{ID: "refund-lines", Title: "a refund by line is the sum of its lines", Formula: "refund = sum of its lines", Unit: "fen"},
+			"refund",
+			"refund %s differs from its lines by %d fen",
+			`SELECT r.id AS name, r.amount_fen - sum(l.amount_fen) AS off FROM order_refunds r JOIN order_refund_lines l ON l.refund_id = r.id
+				GROUP BY r.id, r.amount_fen HAVING r.amount_fen <> sum(l.amount_fen)`,
+		},
+		{
+			rule.Rule{ID: "lines-refunded", Title: "what an order's lines say was refunded is what the order says", Formula: "refunded = sum of the lines' refunds", Unit: "fen"},
+			"order",
+			"order %s: what its lines say was refunded differs from the order by %d fen",
+			`SELECT o.id AS name, o.refunded_fen - u.fen AS off FROM orders o
+				JOIN (SELECT order_id, sum(refunded_fen) AS fen FROM order_units GROUP BY order_id) u ON u.order_id = o.id WHERE o.refunded_fen <> u.fen`,
+		},
+		{
+			rule.Rule{ID: "lines-paid", Title: "what an order's lines say was paid is what the order says", Formula: "paid = sum of the lines' payments", Unit: "fen"},
+			"order",
+			"order %s: what its lines say was paid differs from the order by %d fen",
+			`SELECT o.id AS name, o.paid_fen - u.fen AS off FROM orders o
+				JOIN (SELECT order_id, sum(paid_fen) AS fen FROM order_units GROUP BY order_id) u ON u.order_id = o.id WHERE o.paid_fen <> u.fen`,
 		},
 	}
 }
@@ -131,8 +165,11 @@ func (s store) units(ctx context.Context, stock string) (map[int64]int64, error)
 		SKUID int64 `gorm:"column:sku_id"`
 		N     int64
 	}
-	err := s.db.Read(ctx).Raw(`SELECT l.sku_id, sum(l.quantity) AS n FROM orders o JOIN order_lines l ON l.order_id = o.id
-		WHERE o.stock = ? GROUP BY l.sku_id`, stock).Scan(&rows).Error
+	err := s.db.Read(ctx).Raw(`SELECT sku_id, sum(n) AS n FROM (
+			SELECT l.sku_id, l.quantity AS n FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.stock = ?
+			UNION ALL SELECT u.sku_id, -u.freed FROM orders o JOIN order_units u ON u.order_id = o.id WHERE o.stock = 'sold' AND o.stock = ?
+			UNION ALL SELECT sku_id, quantity FROM order_replacements WHERE 'sold' = ?
+		) x GROUP BY sku_id`, stock, stock, stock).Scan(&rows).Error
 	out := make(map[int64]int64, len(rows))
 	for _, r := range rows {
 		out[r.SKUID] = r.N
@@ -182,6 +219,13 @@ func (s store) known(ctx context.Context, idems []string) (map[string]bool, erro
 		}
 	}
 	return out, nil
+}
+
+func (s store) hasPaid(ctx context.Context, sessionID, accountID int64) (bool, error) {
+	var n int64
+	err := s.db.Read(ctx).Raw(`SELECT count(*) FROM (SELECT 1 FROM orders WHERE buyer_id = ? AND session_id = ? AND state IN ('paid', 'shipped', 'completed') LIMIT 1) x`,
+		accountID, sessionID).Scan(&n).Error
+	return n > 0, err
 }
 
 // entries gives the double-entry rows of an order, oldest first.

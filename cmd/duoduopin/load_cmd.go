@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ type LoadCmd struct {
 	Media  LoadMediaCmd  `cmd:"" help:"Publish a picture and have viewers receive it: CPU seconds per million packets forwarded."`
 	Floor  LoadFloorCmd  `cmd:"" hidden:"" help:"What load media compares with: seal and send, and nothing else."`
 	Chat   LoadChatCmd   `cmd:"" help:"Fill a room with sockets and speak: CPU seconds per million events delivered."`
+	Bare   LoadBareCmd   `cmd:"" name:"chat-floor" hidden:"" help:"What load chat compares with: socket writes, and nothing else."`
 	Orders LoadOrdersCmd `cmd:"" help:"Place orders as fast as they are answered: orders per second and p99."`
 }
 
@@ -115,17 +117,42 @@ func (c *LoadFloorCmd) Run(env *environment) error {
 // LoadChatCmd loads the room.
 type LoadChatCmd struct {
 	loadTarget
-	Sockets  int `default:"1000" help:"Sockets that listen."`
-	Speakers int `default:"20" help:"Buyers who speak."`
-	Rate     int `default:"20" help:"Messages a second, over all speakers."`
+	Sockets  int           `default:"5000" help:"Sockets that listen, beside a bare loop and a floor."`
+	Speakers int           `default:"20" help:"Buyers who speak."`
+	Rate     []int         `default:"20,100" help:"Messages a second, over all speakers; several are measured one after the other."`
+	Growth   []int         `help:"Numbers of sockets, ascending, to see how the cost grows: 150,1000,5000,10000,20000. Those of --sockets are among them, or only those are measured."`
+	Idle     time.Duration `help:"Leave the sockets alone for so long at the end, and measure that: 30s."`
 }
 
-// Run prints a JSON result.
+// Run prints a JSON result. A server of our own gets one CPU, the generator another.
 func (c *LoadChatCmd) Run(env *environment) error {
+	o := load.ChatOptions{Sockets: c.Sockets, Rates: c.Rate, Growth: c.Growth, Idle: c.Idle, Time: c.time()}
+	load.RaiseFiles(slices.Max(append(c.Growth, c.Sockets)) + c.Sockets + 2000)
+	if c.URL == "" {
+		var err error
+		if o.Pinned, err = load.PinServer(); err != nil {
+			return err
+		}
+	}
 	return loading(env, &c.loadTarget, c.Speakers, 1, func(t *load.Target) (load.ChatResult, error) {
 		if len(t.Buyers) == 0 {
 			return load.ChatResult{}, errors.New("--tokens: nobody to speak")
 		}
-		return load.Chat(env.ctx, t, load.ChatOptions{Sockets: c.Sockets, Rate: c.Rate, Time: c.time()})
+		return load.Chat(env.ctx, t, o)
 	})
+}
+
+// LoadBareCmd is the bare loop or the floor of LoadChatCmd, in a process of its own.
+type LoadBareCmd struct {
+	Sockets int           `default:"1000" help:"Sockets to wait for."`
+	Rate    int           `default:"20" help:"Messages a second."`
+	Size    int           `default:"330" help:"Bytes of one."`
+	Window  time.Duration `help:"Write what came within so long as one frame; 0: each message alone."`
+	Time    time.Duration `default:"3s" help:"How long."`
+	CPU     int           `name:"cpu" default:"-1" help:"CPU to run on; -1: any."`
+}
+
+// Run prints the address to connect to, then a JSON result.
+func (c *LoadBareCmd) Run(env *environment) error {
+	return load.ChatFloor(env.ctx, load.ChatFloorOptions{Sockets: c.Sockets, Rate: c.Rate, Size: c.Size, Window: c.Window, Time: c.Time, CPU: c.CPU}, env.stdout)
 }
