@@ -369,7 +369,8 @@ func (s *Service) invoiceRoutes(api *web.API) {
 	web.Handle(api, web.Op{ID: "list-invoices", Method: http.MethodGet, Path: "/api/v1/invoices", Summary: "Invoices that were asked for, oldest first", Tag: tag, Access: operator}, s.listInvoices)
 }
 
-type invoiceIn struct {
+// InvoiceBody is what a buyer wants written on an invoice; exported so that the description of the API sees it where it is embedded.
+type InvoiceBody struct {
 	Kind    string `json:"kind" enum:"personal,company"`
 	Title   string `json:"title" minLength:"1" maxLength:"100"`
 	TaxNo   string `json:"tax_no,omitempty" maxLength:"30" doc:"Of a company."`
@@ -382,7 +383,7 @@ type invoiceIn struct {
 
 type invoiceView struct {
 	OrderID string `json:"order_id"`
-	invoiceIn
+	InvoiceBody
 	State       InvoiceState `json:"state" enum:"requested,issued,refused,withdrawn"`
 	Number      string       `json:"number,omitempty"`
 	AmountFen   int64        `json:"amount_fen" doc:"On the issued invoice: paid - refunded at that moment."`
@@ -394,7 +395,7 @@ type invoiceView struct {
 type invoiceOut struct{ Body invoiceView }
 
 func viewInvoice(v Invoice) invoiceView {
-	return invoiceView{v.OrderID, invoiceIn(v.Fields), v.State, v.Number, v.AmountFen, v.Why, v.RequestedAt, when(v.DecidedAt)}
+	return invoiceView{v.OrderID, InvoiceBody(v.Fields), v.State, v.Number, v.AmountFen, v.Why, v.RequestedAt, when(v.DecidedAt)}
 }
 
 func outInvoice(v Invoice, err error) (*invoiceOut, error) {
@@ -406,7 +407,7 @@ func outInvoice(v Invoice, err error) (*invoiceOut, error) {
 
 func (s *Service) putInvoice(ctx context.Context, in *struct {
 	ID   string `path:"id" maxLength:"40"`
-	Body invoiceIn
+	Body InvoiceBody
 },
 ) (*invoiceOut, error) {
 	return outInvoice(s.AskInvoice(ctx, web.ActorFrom(ctx), in.ID, InvoiceFields(in.Body)))

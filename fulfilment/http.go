@@ -39,8 +39,8 @@ func (s *Service) Routes(api *web.API) {
 	})
 }
 
-// filterIn is how the desk narrows, in JSON lists, exports and prints alike.
-type filterIn struct {
+// FilterIn is how the desk narrows, in JSON lists, exports and prints alike.
+type FilterIn struct {
 	State     string `query:"state" maxLength:"100" doc:"One or more of pending, paid, shipped, completed, cancelled, refunded, with commas. paid = to be sent."`
 	SessionID int64  `query:"session_id" minimum:"0"`
 	SKUID     int64  `query:"sku_id" minimum:"0"`
@@ -52,7 +52,7 @@ type filterIn struct {
 	IDs       string `query:"ids" maxLength:"6000" doc:"Only these orders, with commas; at most 200."`
 }
 
-func (in filterIn) filter() (Filter, error) {
+func (in FilterIn) filter() (Filter, error) {
 	f := Filter{SessionID: in.SessionID, SKUID: in.SKUID, Channel: in.Channel, Query: in.Query, Oldest: in.Oldest}
 	for _, st := range split(in.State) {
 		switch st {
@@ -90,7 +90,7 @@ func moment(field, text string) (time.Time, error) {
 
 // filterOf reads the same filter from a raw route.
 func filterOf(c echo.Context) (Filter, error) {
-	in := filterIn{State: c.QueryParam("state"), Channel: c.QueryParam("channel"), Query: c.QueryParam("q"), From: c.QueryParam("from"), To: c.QueryParam("to"), Oldest: c.QueryParam("oldest") == "true", IDs: c.QueryParam("ids")}
+	in := FilterIn{State: c.QueryParam("state"), Channel: c.QueryParam("channel"), Query: c.QueryParam("q"), From: c.QueryParam("from"), To: c.QueryParam("to"), Oldest: c.QueryParam("oldest") == "true", IDs: c.QueryParam("ids")}
 	for name, to := range map[string]*int64{"session_id": &in.SessionID, "sku_id": &in.SKUID} {
 		if v := c.QueryParam(name); v != "" {
 			n, err := strconv.ParseInt(v, 10, 64)
@@ -203,7 +203,7 @@ func viewDesk(a web.Actor, o DeskOrder) deskView {
 
 func (s *Service) listOrders(ctx context.Context, in *struct {
 	web.PageIn
-	filterIn
+	FilterIn
 },
 ) (*struct{ Body web.Page[deskView] }, error) {
 	f, err := in.filter()
@@ -331,7 +331,7 @@ type pickView struct {
 	Orders  int    `json:"orders"`
 }
 
-func (s *Service) getPicking(ctx context.Context, in *struct{ filterIn }) (*struct {
+func (s *Service) getPicking(ctx context.Context, in *struct{ FilterIn }) (*struct {
 	Body struct {
 		Items  []pickView `json:"items" nullable:"false"`
 		Orders int        `json:"orders" doc:"At most 500 at once, the oldest."`

@@ -176,7 +176,8 @@ func (s *Service) Work(ctx context.Context) (int, error) {
 	var g errgroup.Group
 	var n atomic.Int64
 	err := s.begin(ctx, &g, func(tries int) { n.Add(int64(tries)) })
-	return int(n.Load()), errors.Join(g.Wait(), err)
+	err = errors.Join(g.Wait(), err)
+	return int(n.Load()), err
 }
 
 // begin leases what is due and serves each in a goroutine of g.
