@@ -74,15 +74,21 @@ type Config struct {
 	Limits     bool                  // rates per person and socket, sockets per person and address
 	Registerer prometheus.Registerer // nil: no metrics
 	Log        *slog.Logger          // nil: slog.Default
+
+	// Ended gives when a session was over, zero if it isn't; its room's log is put away KeepLog later (0: seven days), once
+	// the database has it. Nil: none is.
+	Ended   func(ctx context.Context, sessionID int64) (time.Time, error)
+	KeepLog time.Duration
 }
 
 const (
 	idleRoom   = 30 * time.Second // a room that nobody is in any more is kept this long
 	flushEvery = time.Second      // how often facts and the record are written
 	beatEvery  = 15 * time.Second
-	postTime   = 5 * time.Second // for an event of the server's to reach the log
-	speakTime  = 2 * time.Second // for a member's
-	noticeMost = 200             // runes
+	postTime   = 5 * time.Second  // for an event of the server's to reach the log
+	speakTime  = 10 * time.Second // for a member's: a log whose leader is lost has a new one by then
+	awaitTime  = 2 * time.Second
+	noticeMost = 200 // runes
 )
 
 // Service is all rooms of this process.
@@ -129,8 +135,8 @@ func New(c Config, gate Gate, audit Audit) (*Service, error) {
 		door: newDoor(c.Limits), bulletin: newBulletin(), node: rand.Text()[:12], rooms: map[int64]*room{},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
-	s.journal = newJournal(c.Bus, s.logSeen)
-	s.record = newRecorder(s.journal, s.store, c.DB, c.Log)
+	s.journal = newJournal(c.Bus, s.store, c.Log, s.logSeen)
+	s.record = newRecorder(s.journal, c)
 	s.facts = newNotebook(s.store, c.DB)
 	if c.Limits {
 		s.speech = web.NewLimiter(c.Clock, time.Second, 5)

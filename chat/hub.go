@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -114,15 +115,17 @@ type room struct {
 	members  map[*member]struct{}
 	presence presence
 	mutes    map[string]time.Time
+	life     string // names this room to other nodes: another one of the same session counts from 0
 	tally    tally
 	fresh    []string // types of the bulletin's events that have not been put into a frame
 }
 
 func newRoom(s *Service, about Room) *room {
+	all := newCrowd()
 	r := &room{
 		id: about.ID, svc: s, ready: make(chan struct{}), wake: make(chan struct{}, 1), about: about,
 		loaded: make(chan struct{}), flushed: make(chan struct{}), history: map[uint64][]*frame{}, members: map[*member]struct{}{},
-		presence: newPresence(s.clock, s.facts, about.ID, s.node), tally: newTally(),
+		presence: newPresence(s.clock, s.facts, about.ID, s.node, all), tally: newTally(all), life: rand.Text()[:8],
 	}
 	r.ctx, r.quit = context.WithCancel(s.life)
 	return r
@@ -140,12 +143,13 @@ func (r *room) run() {
 	}
 	defer stop()
 	close(r.ready)
+	r.svc.announce(r, news{Ask: true})
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		wait, tell := r.step(time.Now())
 		if tell != nil {
-			r.svc.announceTally(r.id, tell.Viewers, tell.Likes)
+			r.svc.announce(r, *tell)
 		}
 		timer.Reset(wait)
 		select {
@@ -174,7 +178,7 @@ func (r *room) open() (stop func(), err error) {
 	r.epoch, r.target, r.sent = epoch, state.LastSeq, state.LastSeq
 	r.ring.first = state.LastSeq + 1
 	if state.Msgs > 0 {
-		r.ring.first = state.FirstSeq
+		r.ring.first = max(state.FirstSeq, state.LastSeq+1-min(logLimit, state.LastSeq))
 	}
 	r.reached()
 	first := r.ring.first
@@ -443,9 +447,11 @@ func (r *room) give(now time.Time, f *frame) {
 // sendTally tells everybody how many watch and have liked, and gives what is new here. Call with mu held.
 func (r *room) sendTally(now time.Time) *news {
 	own := r.presence.count()
-	f := pack(r.tally.take(now, own, stamp(r.svc.clock.Now()))...)
-	r.give(now, f)
-	return &news{Viewers: int64(own), Likes: r.tally.takeNew()}
+	if events := r.tally.take(now, own, stamp(r.svc.clock.Now())); len(events) > 0 {
+		r.give(now, pack(events...))
+	}
+	tell := r.tally.tell()
+	return &tell
 }
 
 // place is where a member comes in.
@@ -460,7 +466,7 @@ func (r *room) await(ctx context.Context, p place) error {
 	if !p.given {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, speakTime)
+	ctx, cancel := context.WithTimeout(ctx, awaitTime)
 	defer cancel()
 	for {
 		r.mu.Lock()
