@@ -222,7 +222,7 @@ func (j *journal) append(ctx context.Context, id int64, body []byte, by speaker)
 func (j *journal) appendOnce(ctx context.Context, id int64, body []byte, by speaker, key string) (uint64, error) {
 	for {
 		seq, err := j.try(ctx, id, body, by, key)
-		if err == nil || ctx.Err() != nil || errors.Is(err, nats.ErrMaxPayload) {
+		if err == nil || ctx.Err() != nil || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) {
 			return seq, err
 		}
 		if !pause(ctx, logAgain) {

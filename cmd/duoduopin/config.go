@@ -40,6 +40,8 @@ type Settings struct {
 	TLSLocal    bool     `name:"tls-local" env:"DUODUOPIN_TLS_LOCAL" help:"HTTPS by a self-made authority in the data folder, for a trial in a building's network."`
 	DatabaseURL string   `name:"database-url" env:"DUODUOPIN_DATABASE_URL" default:"sqlite:data/duoduopin.db" help:"sqlite:PATH or postgres://..."`
 	NATSURL     string   `name:"nats-url" env:"DUODUOPIN_NATS_URL" help:"External NATS; in process unless set."`
+	NATSCopies  int      `name:"nats-copies" env:"DUODUOPIN_NATS_COPIES" default:"0" enum:"0,1,3,5" help:"On how many servers of a NATS cluster a room's log is kept; 0 finds out: 3 in a cluster, else 1."`
+	KeepLogDays int      `name:"keep-log-days" env:"DUODUOPIN_KEEP_LOG_DAYS" default:"7" help:"Days after a session's end until its room's log is put away; the database has it all by then."`
 	DataDir     string   `name:"data-dir" env:"DUODUOPIN_DATA_DIR" default:"data" help:"Folder for the database, pictures, recordings and the room log."`
 	Recordings  string   `name:"recordings" env:"DUODUOPIN_RECORDINGS" help:"Where finished recordings go: empty for the data folder, s3://KEY:SECRET@HOST/BUCKET[/PREFIX][?region=R][&plain=1], or off for none."`
 	DemoPass    string   `name:"demo-password" env:"DUODUOPIN_DEMO_PASSWORD" help:"Password of every demo account; random and printed once unless set."`
@@ -93,6 +95,9 @@ func (s *Settings) check() error {
 	}
 	if err := s.checkEdge(); err != nil {
 		return err
+	}
+	if s.KeepLogDays < 0 {
+		return errors.New("DUODUOPIN_KEEP_LOG_DAYS is a number of days; 0 puts a room's log away as soon as the session is over")
 	}
 	if !s.limited() && !loopback(s.HTTPAddr) {
 		return fmt.Errorf("DUODUOPIN_LIMITS=off is for load tests and needs an HTTP address on loopback, not %s", s.HTTPAddr)

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/duoduopin/duoduopin/internal/testshop"
 )
 
 // program is the server's program, built once for all tests.
@@ -36,6 +38,7 @@ func TestMain(m *testing.M) {
 	} else {
 		fmt.Fprintln(os.Stderr, "building the server:", err)
 	}
+	testshop.End()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
