@@ -86,7 +86,7 @@ const (
 	flushEvery = time.Second      // how often facts and the record are written
 	beatEvery  = 15 * time.Second
 	postTime   = 5 * time.Second  // for an event of the server's to reach the log
-	speakTime  = 10 * time.Second // for a member's: a log whose leader is lost has a new one by then
+	speakTime  = 12 * time.Second // for a member's: a log whose leader is lost has a new one by then
 	awaitTime  = 2 * time.Second
 	noticeMost = 200 // runes
 )

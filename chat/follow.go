@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	mathrand "math/rand/v2"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -40,8 +41,11 @@ type feed struct {
 	name string
 }
 
-// begin makes a consumer that goes by itself a minute after nobody asks it any more.
+// begin makes a consumer that goes by itself a minute after nobody asks it any more. The bus may put it on a server that is
+// frozen, which it does not know yet: then no answer comes, and another try may have more luck.
 func (f *follower) begin(ctx context.Context, stream jetstream.Stream) (feed, error) {
+	ctx, cancel := context.WithTimeout(ctx, logTry)
+	defer cancel()
 	cons, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: f.next, AckPolicy: jetstream.AckNonePolicy, MaxDeliver: 1,
 		InactiveThreshold: time.Minute, MemoryStorage: true, Replicas: 1,
@@ -113,20 +117,18 @@ func (f *follower) fill(ctx context.Context, seq uint64) {
 
 // again makes a new consumer, as soon as that can be done. False: ctx has ended, or the log is another one.
 func (f *follower) again(ctx context.Context) (feed, bool) {
-	for wait := logAgain; ; wait = min(2*wait, time.Second) {
+	for {
 		if from, same, err := f.retry(ctx); err == nil {
 			return from, same
 		}
-		if !pause(ctx, wait) {
+		if !pause(ctx, logAgain+time.Duration(mathrand.Int64N(int64(logBeat/2)))) { // thousands of rooms do so at the same time
 			return feed{}, false
 		}
 	}
 }
 
 func (f *follower) retry(ctx context.Context) (from feed, same bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*(endAsked+1)*logTry)
-	defer cancel()
-	stream, epoch, err := f.journal.open(ctx, f.id) // tells seen
+	stream, epoch, err := f.open(ctx)
 	if err == nil && epoch == f.epoch {
 		stream, err = f.journal.reaches(ctx, stream, f.next-1)
 	}
@@ -139,6 +141,12 @@ func (f *follower) retry(ctx context.Context) (from feed, same bool, err error) 
 	}
 	from, err = f.begin(ctx, stream)
 	return from, true, err
+}
+
+func (f *follower) open(ctx context.Context) (jetstream.Stream, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*logTry)
+	defer cancel()
+	return f.journal.open(ctx, f.id) // tells seen
 }
 
 // leave tells the bus that a consumer is not needed any more; otherwise it finds out after a minute.

@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/duoduopin/duoduopin/internal/bus"
+	"github.com/duoduopin/duoduopin/internal/db"
 	"github.com/duoduopin/duoduopin/internal/fault"
 )
 
@@ -133,7 +134,7 @@ func (j *journal) create(ctx context.Context, id int64) (jetstream.Stream, error
 		Name: streamName(id), Subjects: []string{subjectOf(id)}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
 		MaxMsgs: logMost, MaxMsgSize: logMessage, AllowDirect: true, Metadata: map[string]string{epochKey: rand.Text()[:12]},
 	}
-	at, ok, err := j.store.lastCursor(ctx, id)
+	at, ok, err := j.store.lastCursor(db.Outside(ctx), id) // who tells the room may have just committed
 	switch {
 	case err != nil:
 		return nil, err
@@ -175,7 +176,7 @@ func (j *journal) mend(ctx context.Context, info *jetstream.StreamInfo) error {
 // whole looks whether a log still has its end: the bus syncs lazily, and a power cut may take the newest events of a log of
 // one copy. Positions would then mean other events than before, so the log gets a new epoch, of which all nodes think alike.
 func (j *journal) whole(ctx context.Context, id int64, stream jetstream.Stream) (jetstream.Stream, error) {
-	at, ok, err := j.store.lastCursor(ctx, id)
+	at, ok, err := j.store.lastCursor(db.Outside(ctx), id)
 	if err != nil || !ok || at.Epoch != epochOf(stream.CachedInfo()) {
 		return stream, err
 	}

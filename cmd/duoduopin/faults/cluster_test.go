@@ -226,8 +226,8 @@ func (c *cluster) busLost(t *testing.T, how string, hit func(int), heal func(*te
 	gap := talk.gap(at)
 	bad, of := talk.refusals(), talk.asked()
 	measured(t, "the NATS node that leads the room's log is "+how, "chat errors < 1 % for <= 5 s, clients resume, orders untouched",
-		"%d of %d messages refused (%.2f %%), nothing lost, dense and the same for all; nothing was said for %v, longest wait for an own message %v; %s",
-		bad, of, 100*float64(bad)/float64(max(of, 1)), gap.Round(10*time.Millisecond), talk.percentile(100), orders)
+		"%d of %d messages refused (%.2f %%), nothing lost, dense and the same for all; %d sockets came back; nothing was said for %v, longest wait for an own message %v; %s",
+		bad, of, 100*float64(bad)/float64(max(of, 1)), cameBack(guests), gap.Round(10*time.Millisecond), talk.percentile(100), orders)
 	if float64(bad) > 0.01*float64(of) {
 		t.Errorf("%d of %d refused", bad, of)
 	}
@@ -380,6 +380,17 @@ func (c *cluster) sameForAll(t *testing.T, guests []*guest, first, last uint64) 
 			t.Error(fault)
 		}
 	}
+}
+
+// cameBack counts the connections after everybody's first.
+func cameBack(guests []*guest) int {
+	n := 0
+	for _, g := range guests {
+		g.mu.Lock()
+		n += g.hellos - 1
+		g.mu.Unlock()
+	}
+	return n
 }
 
 func slowestBack(guests []*guest, since time.Time) time.Duration {

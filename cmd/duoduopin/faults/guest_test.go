@@ -35,6 +35,7 @@ type guest struct {
 	viewers int64
 	likes   int64
 	back    time.Time // last hello
+	hellos  int
 	fault   string
 	waiting map[string]*word
 }
@@ -180,6 +181,7 @@ func (g *guest) hello(e roomEvent) {
 		}
 		g.seq, g.seen = 0, map[uint64]string{}
 	}
+	g.hellos++
 	g.me, g.epoch, g.resumed, g.back = e.You.ID, e.Epoch, e.Resumed, time.Now()
 	for _, w := range g.waiting { // it may have been lost with the socket
 		_ = g.conn.WriteMessage(websocket.TextMessage, w.raw)
