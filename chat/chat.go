@@ -452,18 +452,24 @@ type secret struct {
 	key []byte
 }
 
+const publicIDLong = 12 // hexadecimal digits
+
 // publicID is how the room knows a viewer: the same in every room and after every sign-in, and no way back from it.
 func (s *Service) publicID(ctx context.Context, viewer string) (string, error) {
-	s.secret.mu.Lock()
-	defer s.secret.mu.Unlock()
-	if s.secret.key == nil {
-		key, err := s.store.secret(ctx)
+	return publicID(ctx, s.store, &s.secret, viewer)
+}
+
+func publicID(ctx context.Context, st store, of *secret, viewer string) (string, error) {
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	if of.key == nil {
+		key, err := st.secret(ctx)
 		if err != nil {
 			return "", err
 		}
-		s.secret.key = key
+		of.key = key
 	}
-	mac := hmac.New(sha256.New, s.secret.key)
+	mac := hmac.New(sha256.New, of.key)
 	mac.Write([]byte(viewer))
-	return hex.EncodeToString(mac.Sum(nil))[:12], nil
+	return hex.EncodeToString(mac.Sum(nil))[:publicIDLong], nil
 }

@@ -281,6 +281,8 @@ func (r *room) apply(h head) {
 		if isOver(h.State) && r.isLoaded() {
 			r.end(r.svc.clock.Now())
 		}
+	case "forgotten":
+		r.forget(h.User.ID)
 	case "removed":
 		if e := r.ring.at(h.RemovedSeq); e != nil && e.typ == "chat" {
 			r.blank(h.RemovedSeq, e)

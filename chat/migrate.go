@@ -75,6 +75,12 @@ func Migrations() []db.Migration {
 		type chatCursor struct {
 			AwayMs int64 `gorm:"not null;default:0"` // when the log was put away
 		}
-		return g.Table("chat_cursors").Migrator().AddColumn(&chatCursor{}, "AwayMs")
+		if err := g.Table("chat_cursors").Migrator().AddColumn(&chatCursor{}, "AwayMs"); err != nil {
+			return err
+		}
+		if err := g.Exec("CREATE INDEX chat_events_age ON chat_events (at_ms, session_id)").Error; err != nil {
+			return err
+		}
+		return g.Exec("CREATE INDEX chat_presence_viewer ON chat_presence (viewer, session_id)").Error
 	}}}
 }

@@ -193,6 +193,13 @@ func (r *recorder) copy(ctx context.Context, id int64) error {
 	return r.copyStream(ctx, id, stream)
 }
 
+// copyNow brings the record of a log that there is up to date.
+func (r *recorder) copyNow(ctx context.Context, id int64, stream jetstream.Stream) error {
+	r.copying.Lock()
+	defer r.copying.Unlock()
+	return r.copyStream(ctx, id, stream)
+}
+
 // copyStream copies what the record has not, up to the log's end as stream knows it, and shortens the log.
 func (r *recorder) copyStream(ctx context.Context, id int64, stream jetstream.Stream) error {
 	info := stream.CachedInfo()

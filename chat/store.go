@@ -141,6 +141,51 @@ func (s store) events(ctx context.Context, id int64, epoch string, from, to uint
 	return rows, s.db.Read(ctx).Where("session_id = ? AND epoch = ? AND seq BETWEEN ? AND ?", id, epoch, int64(from), int64(to)).Order("seq").Find(&rows).Error
 }
 
+// keptBefore gives the sessions that have events from before a moment.
+func (s store) keptBefore(ctx context.Context, before time.Time) ([]int64, error) {
+	var ids []int64
+	return ids, s.db.Read(ctx).Model(&eventRow{}).Distinct("session_id").Where("at_ms < ?", db.Millis(before)).Order("session_id").Pluck("session_id", &ids).Error
+}
+
+// epochs gives the logs that a session has had, oldest first.
+func (s store) epochs(ctx context.Context, id int64) ([]string, error) {
+	var all []string
+	return all, s.db.Read(ctx).Model(&eventRow{}).Where("session_id = ?", id).Group("epoch").Order("MIN(at_ms), epoch").Pluck("epoch", &all).Error
+}
+
+// kept gives a log's next events after a seq.
+func (s store) kept(ctx context.Context, id int64, epoch string, after int64, n int) ([]eventRow, error) {
+	var rows []eventRow
+	return rows, s.db.Read(ctx).Where("session_id = ? AND epoch = ? AND seq > ?", id, epoch, after).Order("seq").Limit(n).Find(&rows).Error
+}
+
+// drop deletes events, at most rowsAtOnce.
+func (s store) drop(ctx context.Context, events []Kept) error {
+	keys := make([][]any, len(events))
+	for i, e := range events {
+		keys[i] = []any{e.Session, e.Epoch, e.Seq}
+	}
+	return s.db.Write(ctx).Where("(session_id, epoch, seq) IN ?", keys).Delete(&eventRow{}).Error
+}
+
+// sessionsOf gives the sessions in whose rooms an account was.
+func (s store) sessionsOf(ctx context.Context, account int64) ([]int64, error) {
+	var ids []int64
+	return ids, s.db.Read(ctx).Raw(`SELECT session_id FROM chat_events WHERE account_id = ? UNION SELECT session_id FROM chat_presence WHERE viewer = ? ORDER BY 1`,
+		account, viewerOf(account)).Scan(&ids).Error
+}
+
+// mentions gives the events of a session that an account said or that name it.
+func (s store) mentions(ctx context.Context, id, account int64, person string) ([]eventRow, error) {
+	var rows []eventRow
+	return rows, s.db.Read(ctx).Where("session_id = ? AND (account_id = ? OR body LIKE ?)", id, account, `%"`+person+`"%`).Order("epoch, seq").Find(&rows).Error
+}
+
+// rewrite replaces an event's body.
+func (s store) rewrite(ctx context.Context, row eventRow) error {
+	return s.db.Write(ctx).Model(&eventRow{}).Where("session_id = ? AND epoch = ? AND seq = ?", row.SessionID, row.Epoch, row.Seq).Update("body", row.Body).Error
+}
+
 // cursors gives all of them by session.
 func (s store) cursors(ctx context.Context) (map[int64]cursorRow, error) {
 	var rows []cursorRow

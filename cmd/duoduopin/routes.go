@@ -15,7 +15,7 @@ import (
 
 // routes adds every noun's routes, those of operations, and the pages for all else. testdata/routes.txt lists them.
 func (s *shop) routes(set *Settings, reg *prometheus.Registry) {
-	for _, add := range []func(*web.API){s.accounts.Routes, s.catalog.Routes, s.live.Routes, s.orders.Routes, s.chat.Routes, s.stream.Routes, s.hls.Routes, s.edges.Routes, s.reports.Routes} {
+	for _, add := range []func(*web.API){s.accounts.Routes, s.catalog.Routes, s.live.Routes, s.orders.Routes, s.chat.Routes, s.stream.Routes, s.hls.Routes, s.edges.Routes, s.reports.Routes, s.records.Routes} {
 		add(s.api)
 	}
 	if s.recorder != nil {

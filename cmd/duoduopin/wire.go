@@ -23,6 +23,7 @@ import (
 	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/live"
 	"github.com/duoduopin/duoduopin/orders"
+	"github.com/duoduopin/duoduopin/records"
 	"github.com/duoduopin/duoduopin/reports"
 	"github.com/duoduopin/duoduopin/stream"
 	"github.com/duoduopin/duoduopin/stream/edge"
@@ -47,6 +48,7 @@ type shop struct {
 	recorder *record.Service // nil: switched off
 	reports  *reports.Service
 	edges    *edge.Registry // nil in the demo loader
+	records  *records.Service
 	stopping atomic.Bool
 	silent   bool // rooms hear nothing: the demo loader, commands
 }
@@ -58,12 +60,12 @@ type part struct {
 }
 
 func (s *shop) parts() []part {
-	return []part{{"orders", s.orders.Run}, {"chat", s.chat.Run}, {"live", s.live.Run}, {"stream", s.stream.Run}, {"hls", s.hls.Run}, {"recordings", s.recordLive}, {"stock watch", s.watchRules}}
+	return []part{{"orders", s.orders.Run}, {"chat", s.chat.Run}, {"live", s.live.Run}, {"stream", s.stream.Run}, {"hls", s.hls.Run}, {"recordings", s.recordLive}, {"records", s.records.Run}, {"stock watch", s.watchRules}}
 }
 
 // migrations is the whole schema, every noun's steps.
 func migrations() []db.Migration {
-	return slices.Concat(accounts.Migrations(), catalog.Migrations(), live.Migrations(), orders.Migrations(), chat.Migrations())
+	return slices.Concat(accounts.Migrations(), catalog.Migrations(), live.Migrations(), orders.Migrations(), chat.Migrations(), records.Migrations())
 }
 
 // open builds the shop on an open database whose schema is up to date. After an error everything it opened is closed,
@@ -119,6 +121,10 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 		return nil, err
 	}
 	if sh.orders, err = orders.New(orders.Config{DB: d, Clock: c, Limits: s.limited(), Registerer: reg}, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.records, err = newRecords(s, sh, d, c, forgetful{sh}); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}

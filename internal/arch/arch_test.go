@@ -36,7 +36,7 @@ func floor(pkg string) (int, bool) {
 
 func isNoun(top string) bool {
 	switch top {
-	case "stream", "chat", "live", "catalog", "orders", "reports", "accounts", "civic":
+	case "stream", "chat", "live", "catalog", "orders", "reports", "records", "accounts", "civic":
 		return true
 	}
 	return false
