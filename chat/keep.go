@@ -115,6 +115,9 @@ func (s *Service) Forget(ctx context.Context, account int64, spare func(Kept) bo
 	if err != nil {
 		return sum, err
 	}
+	if err := errors.Join(s.facts.flush(ctx), s.record.copyAll(ctx)); err != nil { // where the person was a moment ago
+		return sum, err
+	}
 	sessions, err := s.store.sessionsOf(ctx, account)
 	if err != nil {
 		return sum, err
@@ -248,7 +251,7 @@ func unname(v any, person string) bool {
 // unsay empties what somebody wrote.
 func unsay(event map[string]any) bool {
 	changed := false
-	for _, field := range []string{"text", "question", "note", "comment"} {
+	for _, field := range []string{"text", "question", "note", "comment", "id"} { // a client may write anything into its id
 		if text, ok := event[field].(string); ok && text != "" {
 			event[field], changed = "", true
 		}

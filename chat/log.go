@@ -35,7 +35,7 @@ const (
 	logTry     = time.Second // for one attempt to reach the log
 	logBeat    = time.Second // a log that says nothing for two of them is asked anew
 	logAgain   = 100 * time.Millisecond
-	endAsked   = 4 // times that a log must say that its end is missing
+	endAsked   = 3 // times that a log must say that its end is missing
 	epochKey   = "epoch"
 	sinceKey   = "since"  // seq before the epoch's first, unless that is 0
 	headViewer = "Viewer" // who said it: for the record, never for the room
