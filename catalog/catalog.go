@@ -19,6 +19,7 @@ import (
 	"github.com/duoduopin/duoduopin/internal/db"
 	"github.com/duoduopin/duoduopin/internal/fault"
 	"github.com/duoduopin/duoduopin/internal/money"
+	"github.com/duoduopin/duoduopin/internal/pictures"
 	"github.com/duoduopin/duoduopin/internal/web"
 )
 
@@ -70,7 +71,11 @@ type SKU struct {
 	Reserved  int64 // held by unpaid orders
 	Sold      int64 // paid
 	Stopped   bool  // the ledger did not add up: not sold until a person has looked
+	LowAt     int64 // so few free units are low; 0: nobody wants to know
 }
+
+// Low reports whether so little is left that the operator and the room should know.
+func (k SKU) Low() bool { return k.LowAt > 0 && k.Free <= k.LowAt }
 
 // Picture is one re-encoded picture.
 type Picture struct {
@@ -88,7 +93,7 @@ type Audit interface {
 type Config struct {
 	DB    *db.DB
 	Clock clock.Clock
-	Files Files // where pictures are kept
+	Files pictures.Files // where pictures are kept
 	// OnChange is told after commit which products have another price, stock or text. It must return at once.
 	OnChange func(productIDs []int64)
 }
@@ -98,10 +103,10 @@ type Service struct {
 	db       *db.DB
 	store    store
 	clock    clock.Clock
-	files    Files
+	files    pictures.Files
+	press    *pictures.Press
 	audit    Audit
 	onChange func([]int64)
-	decoding chan struct{} // one picture at a time: decoding takes memory
 }
 
 // New returns the service.
@@ -109,7 +114,7 @@ func New(c Config, audit Audit) *Service {
 	if c.OnChange == nil {
 		c.OnChange = func([]int64) {}
 	}
-	return &Service{db: c.DB, store: store{c.DB}, clock: c.Clock, files: c.Files, audit: audit, onChange: c.OnChange, decoding: make(chan struct{}, 1)}
+	return &Service{db: c.DB, store: store{c.DB}, clock: c.Clock, files: c.Files, audit: audit, onChange: c.OnChange, press: pictures.NewPress()}
 }
 
 // Edit is what an operator writes of a product; nil leaves a field as it is.

@@ -2,14 +2,12 @@ package catalog
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/duoduopin/duoduopin/internal/fault"
+	"github.com/duoduopin/duoduopin/internal/pictures"
 	"github.com/duoduopin/duoduopin/internal/web"
 )
 
@@ -28,6 +26,8 @@ func (s *Service) Routes(api *web.API) {
 	web.Handle(api, web.Op{ID: "adjust-stock", Method: http.MethodPost, Path: root + "/skus/{id}/stock", Summary: "Add stock that came, or take out what is lost", Tag: tag, Access: operator}, s.postStock)
 	web.Handle(api, web.Op{ID: "resume-sale", Method: http.MethodPost, Path: root + "/skus/{id}/resume", Summary: "Sell a stopped SKU again", Tag: tag, Access: operator}, s.postResume)
 	web.Handle(api, web.Op{ID: "list-movements", Method: http.MethodGet, Path: root + "/skus/{id}/movements", Summary: "The stock ledger of a SKU, newest first", Tag: tag, Access: staff}, s.listMovements)
+	web.Handle(api, web.Op{ID: "set-low-stock", Method: http.MethodPut, Path: root + "/skus/{id}/low", Summary: "Say at how few units a SKU counts as low", Tag: tag, Access: operator}, s.putLow)
+	web.Handle(api, web.Op{ID: "list-low-stock", Method: http.MethodGet, Path: root + "/stock/low", Summary: "SKUs of which little is left, fewest first", Tag: tag, Access: web.Only(web.Operator, web.Assistant, web.Anchor)}, s.listLow)
 	api.Raw(http.MethodPost, root+"/products/:id/pictures", operator, s.postPicture)
 	api.Raw(http.MethodGet, "/media/pictures/:name", public, s.getPicture)
 	api.Raw(http.MethodHead, "/media/pictures/:name", public, s.getPicture)
@@ -74,6 +74,8 @@ type skuView struct {
 	Reserved *int64 `json:"reserved,omitempty"`
 	Sold     *int64 `json:"sold,omitempty"`
 	Stopped  bool   `json:"stopped,omitempty"`
+	LowAt    *int64 `json:"low_at,omitempty" doc:"For staff: so few units are low; 0: off."`
+	Low      bool   `json:"low,omitempty" doc:"Little is left."`
 }
 
 type pictureView struct {
@@ -93,6 +95,7 @@ type productView struct {
 	Origin        string        `json:"origin"`
 	LicenceNo     string        `json:"licence_no"`
 	Fresh         bool          `json:"fresh"`
+	Returns       returnsView   `json:"returns" doc:"To be shown before buying."`
 	SellingPoints []string      `json:"selling_points" nullable:"false"`
 	BannedWords   []string      `json:"banned_words" nullable:"false"`
 	State         State         `json:"state" enum:"draft,checked,withdrawn"`
@@ -100,6 +103,18 @@ type productView struct {
 	CheckedAt     *time.Time    `json:"checked_at"`
 	Pictures      []pictureView `json:"pictures" nullable:"false"`
 	SKUs          []skuView     `json:"skus" nullable:"false"`
+}
+
+// returnsView is the rule of returns as a buyer has to read it before buying.
+type returnsView struct {
+	SevenDays bool   `json:"seven_days" doc:"May be returned within seven days without a reason."`
+	TextZH    string `json:"text_zh"`
+	TextEN    string `json:"text_en"`
+}
+
+func viewReturns(p Product) returnsView {
+	zh, en := p.ReturnRule()
+	return returnsView{!p.Fresh, zh, en}
 }
 
 func viewPicture(p Picture) pictureView {
@@ -115,7 +130,7 @@ func (p Picture) ThumbURL() string { return "/media/pictures/" + p.Name + "-320.
 func view(a web.Actor, p Product) productView {
 	v := productView{
 		ID: p.ID, Title: p.Title, Subtitle: p.Subtitle, Description: p.Description, Category: p.Category, Origin: p.Origin, LicenceNo: p.LicenceNo,
-		Fresh: p.Fresh, SellingPoints: append([]string{}, p.SellingPoints...), BannedWords: append([]string{}, p.BannedWords...), State: p.State,
+		Fresh: p.Fresh, Returns: viewReturns(p), SellingPoints: append([]string{}, p.SellingPoints...), BannedWords: append([]string{}, p.BannedWords...), State: p.State,
 		Pictures: make([]pictureView, len(p.Pictures)), SKUs: make([]skuView, len(p.SKUs)),
 	}
 	if p.State == Checked {
@@ -131,13 +146,13 @@ func view(a web.Actor, p Product) productView {
 }
 
 func viewSKU(a web.Actor, k SKU) skuView {
-	v := skuView{ID: k.ID, Name: k.Name, PriceFen: k.PriceFen, Stock: k.Free}
+	v := skuView{ID: k.ID, Name: k.Name, PriceFen: k.PriceFen, Stock: k.Free, Low: k.Low()}
 	if k.Stopped {
 		v.Stock = 0
 	}
 	if a.Staff() {
 		onHand := k.Free + k.Reserved
-		v.OnHand, v.Reserved, v.Sold, v.Stopped = &onHand, &k.Reserved, &k.Sold, k.Stopped
+		v.OnHand, v.Reserved, v.Sold, v.Stopped, v.LowAt = &onHand, &k.Reserved, &k.Sold, k.Stopped, &k.LowAt
 	}
 	return v
 }
@@ -223,14 +238,15 @@ func (s *Service) deletePicture(ctx context.Context, in *struct {
 }
 
 func (s *Service) postStock(ctx context.Context, in *struct {
-	ID   int64 `path:"id" minimum:"1"`
+	ID   int64  `path:"id" minimum:"1"`
+	Key  string `header:"Idempotency-Key" doc:"Send one, and repeat it when you repeat the request: then it counts once. Kept 30 days."`
 	Body struct {
 		Change int64  `json:"change" doc:"Units that came, or with a minus were lost."`
 		Reason string `json:"reason" minLength:"1" maxLength:"100"`
 	}
 },
 ) (*struct{ Body skuView }, error) {
-	k, err := s.Adjust(ctx, in.ID, in.Body.Change, in.Body.Reason)
+	k, err := s.AdjustOnce(ctx, in.Key, in.ID, in.Body.Change, in.Body.Reason)
 	if err != nil {
 		return nil, err
 	}
@@ -239,6 +255,39 @@ func (s *Service) postStock(ctx context.Context, in *struct {
 
 func (s *Service) postResume(ctx context.Context, in *idIn) (*struct{}, error) {
 	return nil, s.Resume(ctx, in.ID)
+}
+
+func (s *Service) putLow(ctx context.Context, in *struct {
+	ID   int64 `path:"id" minimum:"1"`
+	Body struct {
+		LowAt int64 `json:"low_at" minimum:"0" doc:"0 switches it off."`
+	}
+},
+) (*struct{ Body skuView }, error) {
+	k, err := s.SetLow(ctx, in.ID, in.Body.LowAt)
+	if err != nil {
+		return nil, err
+	}
+	return &struct{ Body skuView }{viewSKU(web.ActorFrom(ctx), k)}, nil
+}
+
+type lowView struct {
+	SKUID     int64  `json:"sku_id"`
+	ProductID int64  `json:"product_id"`
+	Title     string `json:"title"`
+	SKUName   string `json:"sku_name"`
+	Stock     int64  `json:"stock"`
+	LowAt     int64  `json:"low_at"`
+}
+
+func (s *Service) listLow(ctx context.Context, _ *struct{}) (*struct{ Body web.Page[lowView] }, error) {
+	all, err := s.LowStock(ctx, 200)
+	if err != nil {
+		return nil, err
+	}
+	return &struct{ Body web.Page[lowView] }{web.MapPage(web.Page[LowSKU]{Items: all}, func(k LowSKU) lowView {
+		return lowView{k.ID, k.ProductID, k.Title, k.Name, k.Free, k.LowAt}
+	})}, nil
 }
 
 type movementView struct {
@@ -276,13 +325,9 @@ func (s *Service) postPicture(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	raw, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, MaxPicture))
+	raw, err := pictures.Body(c.Response(), c.Request())
 	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return ErrPictureSize
-		}
-		return fault.New(fault.BadRequest, "unreadable-body", "the picture did not arrive whole; send it again").Because(err)
+		return err
 	}
 	p, err := s.AddPicture(c.Request().Context(), id, raw)
 	if err != nil {

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/duoduopin/duoduopin/internal/db"
 	"github.com/duoduopin/duoduopin/internal/fault"
+	"github.com/duoduopin/duoduopin/internal/rule"
 	"github.com/duoduopin/duoduopin/internal/stock"
 	"github.com/duoduopin/duoduopin/internal/web"
 )
@@ -94,9 +96,15 @@ func (s *Service) Sell(ctx context.Context, ref string, lines []stock.Line) erro
 	return s.moveLines(ctx, ref, lines, func(m *movement, n int64) { m.kind, m.reserved, m.sold = kindSell, -n, n })
 }
 
-// Release moves reserved to free, at cancel or expiry.
-func (s *Service) Release(ctx context.Context, ref string, lines []stock.Line) error {
-	return s.moveLines(ctx, ref, lines, func(m *movement, n int64) { m.kind, m.reserved, m.free = kindRelease, -n, n })
+// Release moves reserved to free, at cancel or expiry, for many holds at once.
+func (s *Service) Release(ctx context.Context, holds []stock.Hold) error {
+	var moves []movement
+	for _, h := range holds {
+		for _, l := range h.Lines {
+			moves = append(moves, movement{sku: l.SKUID, kind: kindRelease, free: l.Quantity, reserved: -l.Quantity, ref: h.Ref})
+		}
+	}
+	return s.move(ctx, moves)
 }
 
 // Return moves sold to free: refunded before it was shipped.
@@ -165,12 +173,19 @@ func (s *Service) move(ctx context.Context, moves []movement) error {
 		ordered = append(ordered, m)
 	}
 	slices.SortFunc(ordered, func(a, b movement) int { return cmp.Compare(a.sku, b.sku) })
+	skus := make([]int64, len(ordered))
+	for i, m := range ordered {
+		skus[i] = m.sku
+	}
 	by := web.ActorFrom(ctx).Name
 	return s.db.Tx(ctx, func(ctx context.Context) error {
-		for _, m := range ordered {
-			if err := s.store.addAmounts(ctx, m); err != nil {
+		if len(ordered) > 1 { // lock them in the one order first
+			if _, err := s.store.lockSKUs(ctx, skus); err != nil {
 				return err
 			}
+		}
+		if err := s.store.addAmounts(ctx, ordered); err != nil {
+			return err
 		}
 		if err := s.store.addMovements(ctx, moves, s.clock.Now(), by); err != nil {
 			return err
@@ -200,9 +215,67 @@ type Broken struct {
 	Text  string
 }
 
-// Verify recomputes every SKU from its ledger: initial + restocked - written off = free + reserved + sold, and each of
+// Verify gives every SKU whose figures do not add up: see Rules.
+func (s *Service) Verify(ctx context.Context) ([]Broken, error) {
+	rules, err := s.Rules(ctx)
+	var broken []Broken
+	for _, r := range rules {
+		for _, b := range r.Broken {
+			broken = append(broken, Broken{b.SKU, b.Text})
+		}
+	}
+	return broken, err
+}
+
+// Rules recomputes every SKU from its ledger: initial + restocked - written off = free + reserved + sold, and each of
 // the three equals the sum of its movements.
-func (s *Service) Verify(ctx context.Context) ([]Broken, error) { return s.store.verify(ctx) }
+func (s *Service) Rules(ctx context.Context) ([]rule.Rule, error) {
+	books, err := s.store.books(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	units := rule.Rule{ID: "sku-units", Title: "all units of a SKU are somewhere", Formula: "initial + restocked - written off = free + reserved + sold", Unit: "units"}
+	moves := rule.Rule{ID: "sku-movements", Title: "a SKU's amounts are the sums of its movements", Formula: "free, reserved, sold = sums of the movements", Unit: "units"}
+	for _, k := range books {
+		id := fmt.Sprint(k.ID)
+		if came := k.Initial + k.Restocked - k.WrittenOff; came != k.Free+k.Reserved+k.Sold {
+			units.Add(rule.Break{Kind: "sku", ID: id, SKU: k.ID, Off: came - k.Free - k.Reserved - k.Sold,
+				Text: fmt.Sprintf("SKU %d: initial + restocked - written off = %d, but free + reserved + sold = %d + %d + %d", k.ID, came, k.Free, k.Reserved, k.Sold)})
+		}
+		if k.Free != k.MovedFree || k.Reserved != k.MovedReserved || k.Sold != k.MovedSold {
+			moves.Add(rule.Break{Kind: "sku", ID: id, SKU: k.ID, Off: k.Free + k.Reserved + k.Sold - k.MovedFree - k.MovedReserved - k.MovedSold,
+				Text: fmt.Sprintf("SKU %d: free, reserved, sold are %d, %d, %d, but their movements add up to %d, %d, %d", k.ID, k.Free, k.Reserved, k.Sold, k.MovedFree, k.MovedReserved, k.MovedSold)})
+		}
+	}
+	return []rule.Rule{units, moves}, nil
+}
+
+// BookOf gives what the rows say of one SKU.
+func (s *Service) BookOf(ctx context.Context, skuID int64) (Book, error) {
+	books, err := s.store.books(ctx, skuID)
+	if err == nil && len(books) == 0 {
+		return Book{}, fault.Missing("sku")
+	}
+	if err != nil {
+		return Book{}, err
+	}
+	return books[0], nil
+}
+
+// StoppedSKUs gives the SKUs whose sale has been stopped because their figures did not add up.
+func (s *Service) StoppedSKUs(ctx context.Context) ([]SKU, error) { return s.store.stopped(ctx) }
+
+// AdjustOnce is Adjust for a client that may repeat itself: the same key and body count once.
+func (s *Service) AdjustOnce(ctx context.Context, key string, skuID, change int64, reason string) (SKU, error) {
+	body := struct {
+		SKU, Change int64
+		Reason      string
+	}{skuID, change, reason}
+	scope := fmt.Sprintf("stock:%d", web.ActorFrom(ctx).AccountID)
+	return db.Once(ctx, s.db, s.clock.Now(), scope, key, body, func(ctx context.Context) (SKU, error) {
+		return s.Adjust(ctx, skuID, change, reason)
+	})
+}
 
 // Stop ends the sale of SKUs whose figures do not add up, until a person has looked.
 func (s *Service) Stop(ctx context.Context, skuIDs []int64, reason string) error {

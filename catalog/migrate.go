@@ -57,5 +57,5 @@ func Migrations() []db.Migration {
 			Height    int    `gorm:"not null"`
 		}
 		return g.Migrator().CreateTable(&product{}, &sku{}, &stockMovement{}, &picture{})
-	}}}
+	}}, lowStep()}
 }

@@ -49,6 +49,7 @@ type skuRow struct {
 	Reserved  int64
 	Sold      int64
 	Stopped   bool
+	LowAt     int64
 }
 
 func (skuRow) TableName() string { return "skus" }
@@ -96,7 +97,7 @@ func (r productRow) product() Product {
 }
 
 func (r skuRow) sku() SKU {
-	return SKU{ID: r.ID, ProductID: r.ProductID, Name: r.Name, PriceFen: r.PriceFen, Free: r.Free, Reserved: r.Reserved, Sold: r.Sold, Stopped: r.Stopped}
+	return SKU{ID: r.ID, ProductID: r.ProductID, Name: r.Name, PriceFen: r.PriceFen, Free: r.Free, Reserved: r.Reserved, Sold: r.Sold, Stopped: r.Stopped, LowAt: r.LowAt}
 }
 
 func toJSON(lines []string) string {
@@ -249,30 +250,48 @@ func (s store) lockSKUs(ctx context.Context, ids []int64) (map[int64]SKU, error)
 		return map[int64]SKU{}, nil
 	}
 	var rows []skuRow
-	err := s.db.Write(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Where("id in ?", ids).Order("id").Find(&rows).Error
+	err := s.db.Write(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Where(db.In(s.db, "id", ids)).Order("id").Find(&rows).Error
 	return skuMap(rows), err
 }
 
-// addAmounts changes a SKU's amounts, unless one would become negative.
-func (s store) addAmounts(ctx context.Context, m movement) error {
-	done := s.db.Write(ctx).Exec(
-		"update skus set free = free + ?, reserved = reserved + ?, sold = sold + ? where id = ? and free + ? >= 0 and reserved + ? >= 0 and sold + ? >= 0",
-		m.free, m.reserved, m.sold, m.sku, m.free, m.reserved, m.sold)
-	if done.Error == nil && done.RowsAffected == 0 {
-		if m.free < 0 {
-			return ErrSoldOut
+// addAmounts changes the amounts of SKUs, each once, in one statement, unless one would become negative. Their rows must be
+// locked, or be one: the statement locks in any order.
+func (s store) addAmounts(ctx context.Context, sums []movement) error {
+	var done *gorm.DB
+	if s.db.Dialect() == db.Postgres {
+		ids, free, reserved, sold := make([]int64, len(sums)), make([]int64, len(sums)), make([]int64, len(sums)), make([]int64, len(sums))
+		for i, m := range sums {
+			ids[i], free[i], reserved[i], sold[i] = m.sku, m.free, m.reserved, m.sold
 		}
-		return fmt.Errorf("stock of SKU %d would become negative: %+v", m.sku, m)
+		done = s.db.Write(ctx).Exec("with d as (select * from unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) as t (id, free, reserved, sold)) "+addAll,
+			&ids, &free, &reserved, &sold)
+	} else {
+		args := make([]any, 0, 4*len(sums))
+		for _, m := range sums {
+			args = append(args, m.sku, m.free, m.reserved, m.sold)
+		}
+		values := strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?), ", len(sums)), ", ")
+		done = s.db.Write(ctx).Exec("with d (id, free, reserved, sold) as (values "+values+") "+addAll, args...)
 	}
-	return done.Error
+	if done.Error != nil || done.RowsAffected == int64(len(sums)) {
+		return done.Error
+	}
+	if len(sums) == 1 && sums[0].free < 0 {
+		return ErrSoldOut
+	}
+	return fmt.Errorf("stock of a SKU would become negative: %+v", sums)
 }
+
+// addAll adds d to the SKUs that it can be added to.
+const addAll = `update skus set free = skus.free + d.free, reserved = skus.reserved + d.reserved, sold = skus.sold + d.sold from d
+	where skus.id = d.id and skus.free + d.free >= 0 and skus.reserved + d.reserved >= 0 and skus.sold + d.sold >= 0`
 
 func (s store) addMovements(ctx context.Context, moves []movement, at time.Time, by string) error {
 	rows := make([]movementRow, len(moves))
 	for i, m := range moves {
 		rows[i] = movementRow{SKUID: m.sku, AtMs: db.Millis(at), Kind: m.kind, Free: m.free, Reserved: m.reserved, Sold: m.sold, Ref: m.ref, Reason: m.reason, By: by}
 	}
-	return s.db.Write(ctx).CreateInBatches(&rows, 500).Error
+	return db.Insert(ctx, s.db, rows, "")
 }
 
 func (s store) productsOf(ctx context.Context, moves []movement) (ids []int64, err error) {
@@ -280,7 +299,7 @@ func (s store) productsOf(ctx context.Context, moves []movement) (ids []int64, e
 	for i, m := range moves {
 		skus[i] = m.sku
 	}
-	err = s.db.Read(ctx).Model(&skuRow{}).Where("id in ?", skus).Distinct().Pluck("product_id", &ids).Error
+	err = s.db.Read(ctx).Model(&skuRow{}).Where(db.In(s.db, "id", skus)).Distinct().Pluck("product_id", &ids).Error
 	slices.Sort(ids)
 	return ids, err
 }
@@ -311,28 +330,28 @@ func (s store) amounts(ctx context.Context) (reserved, sold map[int64]int64, err
 	return reserved, sold, nil
 }
 
-// verify holds each SKU against its movements, in one query.
-func (s store) verify(ctx context.Context) ([]Broken, error) {
-	var rows []struct {
-		ID, Free, Reserved, Sold, MFree, MReserved, MSold, Came int64
+// Book is what the rows say of one SKU.
+type Book struct {
+	ID, Free, Reserved, Sold            int64
+	Initial, Restocked, WrittenOff      int64 // by the movements; written off as a positive number
+	MovedFree, MovedReserved, MovedSold int64 // sums of all movements
+	Stopped                             bool
+}
+
+// books adds every SKU's movements up, in one query; id 0: all SKUs.
+func (s store) books(ctx context.Context, id int64) ([]Book, error) {
+	var rows []Book
+	where, args := "", []any{}
+	if id != 0 {
+		where, args = "where k.id = ?", []any{id}
 	}
-	err := s.db.Read(ctx).Raw(`select k.id, k.free, k.reserved, k.sold,
-		coalesce(sum(m.free), 0) as m_free, coalesce(sum(m.reserved), 0) as m_reserved, coalesce(sum(m.sold), 0) as m_sold,
-		coalesce(sum(case when m.kind in ('initial', 'restock', 'write-off') then m.free else 0 end), 0) as came
-		from skus k left join stock_movements m on m.sku_id = k.id group by k.id, k.free, k.reserved, k.sold order by k.id`).Scan(&rows).Error
-	if err != nil {
-		return nil, err
-	}
-	var broken []Broken
-	for _, r := range rows {
-		if r.Came != r.Free+r.Reserved+r.Sold {
-			broken = append(broken, Broken{r.ID, fmt.Sprintf("SKU %d: initial + restocked - written off = %d, but free + reserved + sold = %d + %d + %d", r.ID, r.Came, r.Free, r.Reserved, r.Sold)})
-		}
-		if r.Free != r.MFree || r.Reserved != r.MReserved || r.Sold != r.MSold {
-			broken = append(broken, Broken{r.ID, fmt.Sprintf("SKU %d: free, reserved, sold are %d, %d, %d, but their movements add up to %d, %d, %d", r.ID, r.Free, r.Reserved, r.Sold, r.MFree, r.MReserved, r.MSold)})
-		}
-	}
-	return broken, nil
+	err := s.db.Read(ctx).Raw(`select k.id, k.free, k.reserved, k.sold, k.stopped,
+		coalesce(sum(m.free), 0) as moved_free, coalesce(sum(m.reserved), 0) as moved_reserved, coalesce(sum(m.sold), 0) as moved_sold,
+		coalesce(sum(case when m.kind = 'initial' then m.free else 0 end), 0) as initial,
+		coalesce(sum(case when m.kind = 'restock' then m.free else 0 end), 0) as restocked,
+		coalesce(sum(case when m.kind = 'write-off' then -m.free else 0 end), 0) as written_off
+		from skus k left join stock_movements m on m.sku_id = k.id `+where+` group by k.id, k.free, k.reserved, k.sold, k.stopped order by k.id`, args...).Scan(&rows).Error
+	return rows, err
 }
 
 // stop gives which of the SKUs were not stopped before.
@@ -342,6 +361,16 @@ func (s store) stop(ctx context.Context, ids []int64) ([]int64, error) {
 		return nil, err
 	}
 	return fresh, s.db.Write(ctx).Model(&skuRow{}).Where("id in ?", fresh).Update("stopped", true).Error
+}
+
+func (s store) stopped(ctx context.Context) ([]SKU, error) {
+	var rows []skuRow
+	err := s.db.Read(ctx).Where("stopped = ?", true).Order("id").Find(&rows).Error
+	out := make([]SKU, len(rows))
+	for i, r := range rows {
+		out[i] = r.sku()
+	}
+	return out, err
 }
 
 func (s store) resume(ctx context.Context, id int64) error {

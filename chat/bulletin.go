@@ -178,11 +178,15 @@ func (r *room) toldTo(m *member) [][]byte {
 	return r.svc.bulletin.newest(r.id, r.svc.bulletin.types(r.id))
 }
 
-// giveBackstage hands a frame to those members who may know of a rehearsal. Call with mu held.
-func (r *room) giveBackstage(now time.Time, f *frame) {
-	for m := range r.members {
-		if m.backstage && !m.out.push(f, now) {
-			r.svc.metrics.cut.Inc()
+// backstage lists those members who may know of a rehearsal. Call with mu held.
+func (r *room) backstage() []*member {
+	var crew []*member
+	for _, p := range r.parts {
+		for _, m := range p.all {
+			if m.backstage {
+				crew = append(crew, m)
+			}
 		}
 	}
+	return crew
 }

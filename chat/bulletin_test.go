@@ -3,35 +3,48 @@ package chat
 import (
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/duoduopin/duoduopin/chat/socket"
 	"github.com/duoduopin/duoduopin/internal/clock"
 )
 
-// hall is a room without sockets, bus or database: its step is called by hand.
+// hall is a room without sockets, bus or database: its step is called by hand, and what each member would be sent is kept.
 type hall struct {
 	svc *Service
 	*room
+	got map[*member][]socket.Frame
 }
 
 func newHall(t *testing.T, state string) *hall {
 	s := &Service{
 		clock: clock.System{}, life: t.Context(), node: "here", bulletin: newBulletin(), rooms: map[int64]*room{},
-		facts: newNotebook(store{}, nil), metrics: newMetrics(nil, nil),
+		facts: newNotebook(store{}, nil), metrics: newMetrics(nil, nil), shards: newShards(2),
 	}
 	r := newRoom(s, Room{ID: 1, State: state})
 	r.ring.first = 1
 	s.rooms[1] = r
-	return &hall{s, r}
+	return &hall{s, r, map[*member][]socket.Frame{}}
 }
 
 func (h *hall) seat(backstage bool) *member {
-	m := &member{svc: h.svc, room: h.room, backstage: backstage, out: newOutbox(func() {}, new(atomic.Int64))}
-	h.members[m] = struct{}{}
+	m := &member{svc: h.svc, room: h.room, backstage: backstage}
+	h.parts[h.next].add(m, h.next)
+	h.next, h.size = (h.next+1)%len(h.parts), h.size+1
 	return m
+}
+
+// step is the room's; what it gives goes to the members at once.
+func (h *hall) step() time.Duration {
+	o := h.room.step(time.Now())
+	for _, p := range o.parcels {
+		for _, m := range p.members {
+			h.got[m] = append(h.got[m], p.frame)
+		}
+	}
+	return o.wait
 }
 
 func (h *hall) hear(typ, text string) {
@@ -42,7 +55,7 @@ func (h *hall) hear(typ, text string) {
 // rest sends what is due, as run does, until nothing is.
 func (h *hall) rest() {
 	for {
-		wait, _ := h.step(time.Now())
+		wait := h.step()
 		if wait == time.Hour {
 			return
 		}
@@ -56,21 +69,22 @@ func TestToldMerges(t *testing.T) {
 		h := newHall(t, "live")
 		m := h.seat(false)
 		h.hear("layout", "0")
-		if h.step(time.Now()); len(m.out.queue) != 1 {
-			t.Fatalf("after quiet: %d frames", len(m.out.queue))
+		if h.step(); len(h.got[m]) != 1 {
+			t.Fatalf("after quiet: %d frames", len(h.got[m]))
 		}
+		h.size, h.pace.rate = 5000, 20
 		for i := range 20 {
 			time.Sleep(time.Millisecond)
 			h.hear("layout", fmt.Sprint("the newest of them, number ", i))
 			h.hear("weather", "fair")
-			if wait, _ := h.step(time.Now()); wait <= 0 || wait > windowMost || len(m.out.queue) != 1 {
-				t.Fatalf("within the window: waits %v with %d frames", wait, len(m.out.queue))
+			if wait := h.step(); wait <= 0 || wait > windowMost || len(h.got[m]) != 1 {
+				t.Fatalf("within the window: waits %v with %d frames", wait, len(h.got[m]))
 			}
 		}
 		h.rest()
 		want := pack(h.svc.bulletin.newest(1, []string{"layout", "weather"})...)
-		if len(m.out.queue) != 2 || m.out.queue[1].frame.size != want.size {
-			t.Errorf("%d frames", len(m.out.queue))
+		if len(h.got[m]) != 2 || h.got[m][1].Size() != want.Size() {
+			t.Errorf("%d frames", len(h.got[m]))
 		}
 		if h.svc.CloseRoom(1); h.toldTo(m) != nil {
 			t.Error("the end leaves a bulletin behind")
@@ -86,8 +100,8 @@ func TestToldGoesWithKept(t *testing.T) {
 		h.take(record{seq: 1, body: []byte(`{"type":"notice"}`)})
 		h.hear("layout", "x")
 		h.rest()
-		if len(m.out.queue) != 1 || h.sent != 1 {
-			t.Errorf("%d frames, sent up to %d", len(m.out.queue), h.sent)
+		if len(h.got[m]) != 1 || h.sent != 1 {
+			t.Errorf("%d frames, sent up to %d", len(h.got[m]), h.sent)
 		}
 	})
 }
@@ -99,22 +113,22 @@ func TestToldBeforeTheRoomIsOpen(t *testing.T) {
 		crew, stranger := h.seat(true), h.seat(false)
 		h.hear("layout", "rehearsal")
 		h.rest()
-		if len(crew.out.queue) != 1 || len(stranger.out.queue) != 0 {
-			t.Fatalf("crew %d, stranger %d", len(crew.out.queue), len(stranger.out.queue))
+		if len(h.got[crew]) != 1 || len(h.got[stranger]) != 0 {
+			t.Fatalf("crew %d, stranger %d", len(h.got[crew]), len(h.got[stranger]))
 		}
 		if len(h.toldTo(crew)) != 1 || len(h.toldTo(stranger)) != 0 {
 			t.Error("who comes in gets what it should not, or not what it should")
 		}
 		h.take(record{seq: 1, body: []byte(`{"type":"session","state":"live"}`)})
 		h.rest()
-		if len(stranger.out.queue) != 1 || stranger.out.queue[0].frame.size < 60 || len(h.toldTo(stranger)) != 1 {
-			t.Errorf("opened: %d frames", len(stranger.out.queue))
+		if len(h.got[stranger]) != 1 || h.got[stranger][0].Size() < 60 || len(h.toldTo(stranger)) != 1 {
+			t.Errorf("opened: %d frames", len(h.got[stranger]))
 		}
 		h.learn(Room{ID: 1, State: "scheduled"}) // somebody whose Gate was asked before
 		h.hear("layout", "on air")
 		h.rest()
-		if len(stranger.out.queue) != 2 {
-			t.Errorf("after one who is late: %d frames", len(stranger.out.queue))
+		if len(h.got[stranger]) != 2 {
+			t.Errorf("after one who is late: %d frames", len(h.got[stranger]))
 		}
 	})
 }

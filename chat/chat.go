@@ -24,12 +24,14 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"runtime"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/duoduopin/duoduopin/chat/socket"
 	"github.com/duoduopin/duoduopin/internal/bus"
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/db"
@@ -73,7 +75,9 @@ type Config struct {
 	Clock      clock.Clock
 	Limits     bool                  // rates per person and socket, sockets per person and address
 	Registerer prometheus.Registerer // nil: no metrics
+	Badges     Badges                // nil: nobody has one
 	Log        *slog.Logger          // nil: slog.Default
+	Guard      Guard                 // nil: whatever may be said, passes
 
 	// Ended gives when a session was over, zero if it isn't; its room's log is put away KeepLog later (0: seven days), once
 	// the database has it. Nil: none is.
@@ -101,11 +105,15 @@ type Service struct {
 	limits   bool
 	gate     Gate
 	audit    Audit
+	badges   Badges
+	guard    Guard
 	journal  *journal
 	record   *recorder
 	facts    *notebook
 	bulletin *bulletin
 	door     *door
+	keeper   *socket.Keeper // what all sockets share
+	shards   []*shard       // which write to them
 	speech   *web.Limiter
 	clicks   *web.Limiter
 	metrics  metrics
@@ -119,6 +127,8 @@ type Service struct {
 
 	mu      sync.Mutex // guards what follows
 	rooms   map[int64]*room
+	writing bool               // the shards run
+	anew    map[int64]struct{} // sessions whose log was lost while their room was open
 	closing bool
 }
 
@@ -131,9 +141,11 @@ func New(c Config, gate Gate, audit Audit) (*Service, error) {
 		c.Log = slog.Default()
 	}
 	s := &Service{
-		db: c.DB, store: store{c.DB}, bus: c.Bus, clock: c.Clock, log: c.Log, limits: c.Limits, gate: gate, audit: audit,
-		door: newDoor(c.Limits), bulletin: newBulletin(), node: rand.Text()[:12], rooms: map[int64]*room{},
+		db: c.DB, store: store{c.DB}, bus: c.Bus, clock: c.Clock, log: c.Log, limits: c.Limits, gate: gate, audit: audit, guard: c.Guard,
+		door: newDoor(c.Limits), bulletin: newBulletin(), node: rand.Text()[:12], rooms: map[int64]*room{}, anew: map[int64]struct{}{},
+		keeper: socket.NewKeeper(), shards: newShards(runtime.GOMAXPROCS(0)),
 	}
+	s.badges = c.Badges
 	s.life, s.end = context.WithCancel(context.Background())
 	s.journal = newJournal(c.Bus, s.store, c.Log, s.logSeen)
 	s.record = newRecorder(s.journal, c)
@@ -157,6 +169,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { s.record.run(gctx); return nil })
 	g.Go(func() error { s.keepFacts(gctx); return nil })
 	g.Go(func() error { s.keepHouse(gctx); return nil })
+	g.Go(func() error { s.keeper.Run(gctx, s.beat); return nil })
 	err := g.Wait()
 	s.stop()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), postTime)
@@ -173,7 +186,7 @@ func (s *Service) Shutdown(ctx context.Context) {
 	members := s.allMembers()
 	spread := min(5000, 500+len(members))
 	for _, m := range members {
-		m.out.finish(codeRestart, fmt.Sprintf("retry_ms=%d", mathrand.IntN(spread)), false)
+		m.conn.Finish(codeRestart, fmt.Sprintf("retry_ms=%d", mathrand.IntN(spread)), false)
 	}
 	done := make(chan struct{})
 	go func() { s.sockets.Wait(); close(done) }() // ends when the sockets do, at the latest after stop
@@ -181,7 +194,7 @@ func (s *Service) Shutdown(ctx context.Context) {
 	case <-done:
 	case <-ctx.Done():
 		for _, m := range s.allMembers() {
-			_ = m.conn.Close()
+			m.conn.Close()
 		}
 		<-done
 	}
@@ -193,7 +206,7 @@ func (s *Service) stop() {
 	s.closing = true
 	s.mu.Unlock()
 	for _, m := range s.allMembers() {
-		_ = m.conn.Close()
+		m.conn.Close()
 	}
 	s.sockets.Wait()
 	s.end()
@@ -233,86 +246,6 @@ func (s *Service) Viewers(sessionID int64) int {
 	return 0
 }
 
-// Remove takes a message down: members are told, and history shows it without its text from now on. The record keeps it.
-func (s *Service) Remove(ctx context.Context, a web.Actor, sessionID int64, seq uint64, reason string) error {
-	if err := s.gate.MayModerate(ctx, sessionID, a); err != nil {
-		return err
-	}
-	rec, err := s.journal.get(ctx, sessionID, seq)
-	if err != nil {
-		return err
-	}
-	if rec.head().Type != "chat" {
-		return fault.Missing("message")
-	}
-	detail := map[string]any{"seq": seq, "user": rec.head().User.ID, "reason": reason}
-	if err := s.audit.Record(ctx, "chat.remove", subject(sessionID), detail); err != nil {
-		return err
-	}
-	return s.Post(ctx, sessionID, "removed", map[string]any{"removed_seq": seq})
-}
-
-// Mute keeps a viewer, named by the public id, from speaking in this room, everywhere within a second.
-func (s *Service) Mute(ctx context.Context, a web.Actor, sessionID int64, user string, minutes int64, reason string) (time.Time, error) {
-	if err := s.gate.MayModerate(ctx, sessionID, a); err != nil {
-		return time.Time{}, err
-	}
-	until := s.clock.Now().Add(time.Duration(minutes) * time.Minute)
-	err := s.db.Tx(ctx, func(ctx context.Context) error {
-		if err := s.audit.Record(ctx, "chat.mute", subject(sessionID), map[string]any{"user": user, "minutes": minutes, "reason": reason}); err != nil {
-			return err
-		}
-		return s.store.mute(ctx, muteRow{SessionID: sessionID, UserID: user, UntilMs: db.Millis(until), ByAccount: a.AccountID, Reason: reason, AtMs: db.Millis(s.clock.Now())})
-	})
-	if err != nil {
-		return time.Time{}, err
-	}
-	return until, s.tellMutes(ctx, sessionID)
-}
-
-// Unmute lets a viewer speak again.
-func (s *Service) Unmute(ctx context.Context, a web.Actor, sessionID int64, user string) error {
-	if err := s.gate.MayModerate(ctx, sessionID, a); err != nil {
-		return err
-	}
-	err := s.db.Tx(ctx, func(ctx context.Context) error {
-		if err := s.audit.Record(ctx, "chat.unmute", subject(sessionID), map[string]any{"user": user}); err != nil {
-			return err
-		}
-		return s.store.unmute(ctx, sessionID, user)
-	})
-	if err != nil {
-		return err
-	}
-	return s.tellMutes(ctx, sessionID)
-}
-
-// Notice tells the room something in the shop's name.
-func (s *Service) Notice(ctx context.Context, a web.Actor, sessionID int64, text string) error {
-	if err := s.gate.MayModerate(ctx, sessionID, a); err != nil {
-		return err
-	}
-	text, n := clean(text)
-	if n == 0 || n > noticeMost {
-		return fault.Bad("text", fmt.Sprintf("must have 1 to %d characters", noticeMost))
-	}
-	if err := s.audit.Record(ctx, "chat.notice", subject(sessionID), map[string]any{"text": text}); err != nil {
-		return err
-	}
-	return s.Post(ctx, sessionID, "notice", map[string]any{"text": text})
-}
-
-func subject(sessionID int64) string { return fmt.Sprintf("session/%d", sessionID) }
-
-// tellMutes makes this node's and the other nodes' rooms read the mutes again.
-func (s *Service) tellMutes(ctx context.Context, sessionID int64) error {
-	s.announceMutes(sessionID)
-	if r := s.room(sessionID); r != nil {
-		return r.readMutes(ctx)
-	}
-	return nil
-}
-
 // logSeen is told by the journal which log a room has. When it is another than the one that an open room follows, positions
 // mean nothing any more: the members are sent away to come back to a new start.
 func (s *Service) logSeen(sessionID int64, epoch string) {
@@ -320,6 +253,9 @@ func (s *Service) logSeen(sessionID int64, epoch string) {
 		return
 	} else if r != nil {
 		s.log.Warn("a room's log was gone and starts anew", "session_id", sessionID)
+		s.mu.Lock()
+		s.anew[sessionID] = struct{}{}
+		s.mu.Unlock()
 		s.drop(r)
 	}
 }
@@ -361,10 +297,22 @@ func (s *Service) hold(about Room) (*room, error) {
 	if !ok {
 		r = newRoom(s, about)
 		s.rooms[about.ID] = r
+		s.startShards()
 		s.halls.Go(r.run)
 	}
 	r.refs++
 	return r, nil
+}
+
+// startShards starts who writes to large rooms, once. Call with mu held.
+func (s *Service) startShards() {
+	if s.writing {
+		return
+	}
+	s.writing = true
+	for _, sh := range s.shards {
+		s.halls.Go(func() { sh.run(s.life) })
+	}
 }
 
 func (s *Service) exit(r *room) {
@@ -422,7 +370,7 @@ func (s *Service) allMembers() []*member {
 func (s *Service) Expel(accountID int64) {
 	for _, m := range s.allMembers() {
 		if m.actor.AccountID == accountID {
-			m.out.finish(codeSignIn, "sign in again", true)
+			m.conn.Finish(codeSignIn, "sign in again", true)
 		}
 	}
 }
@@ -430,20 +378,35 @@ func (s *Service) Expel(accountID int64) {
 func (s *Service) members() int {
 	n := 0
 	for _, r := range s.allRooms() {
-		n += r.size()
+		n += r.members()
 	}
 	return n
 }
 
-// serve runs a member until it leaves; false when the service is closing.
+// serve lets a member in and runs it until it leaves; false when the service is closing. What a newcomer gets is written by
+// the caller's goroutine, so that the one that then waits for the socket keeps a small stack.
 func (s *Service) serve(m *member) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
+	closing := s.closing
+	if !closing {
+		s.sockets.Add(1)
+	}
+	s.mu.Unlock()
+	if closing {
 		return false
 	}
-	s.sockets.Go(m.serve)
+	m.join()
+	go func() { // ends with the socket; stop waits for it
+		defer s.sockets.Done()
+		m.serve()
+	}()
 	return true
+}
+
+// beat is what a room's page hears beside each ping, which it never sees: a socket whose way is gone (another address) looks
+// open to it for many minutes.
+func (s *Service) beat() []byte {
+	return fmt.Appendf(nil, `[{"type":"beat","at":%q}]`, s.clock.Now().UTC().Format(time.RFC3339))
 }
 
 // secret keeps the key of the public ids, read from the database when first needed.

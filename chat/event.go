@@ -9,8 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/gorilla/websocket"
-
+	"github.com/duoduopin/duoduopin/chat/socket"
 	"github.com/duoduopin/duoduopin/internal/fault"
 )
 
@@ -24,6 +23,8 @@ type chatUser struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 	Role string `json:"role"`
+
+	Badge string `json:"badge,omitempty"` // beside what somebody says
 }
 
 type said struct {
@@ -32,6 +33,7 @@ type said struct {
 	ID   string   `json:"id"`
 	User chatUser `json:"user"`
 	Text string   `json:"text"`
+	Held int64    `json:"held_id,omitempty"` // a moderator let it through
 }
 
 type helloSession struct {
@@ -57,19 +59,12 @@ type counted struct {
 	At    string `json:"at"`
 }
 
-type refused struct {
-	Type   string `json:"type"`
-	ID     string `json:"id,omitempty"`
-	Reason string `json:"reason"`
-	At     string `json:"at"`
-}
-
 func stamp(t time.Time) string { return t.UTC().Format(timeForm) }
 
 // compose makes an event as the log keeps it and the room is told it: the fields of data, which must be a JSON object or nil, with type and at.
 func compose(typ string, at time.Time, data any) ([]byte, error) {
 	switch typ {
-	case "", "hello", "viewers", "likes", "refused", "beat":
+	case "", "hello", "viewers", "likes", "refused", "held", "moderated", "moderation", "beat":
 		return nil, fault.Bad("type", fmt.Sprintf("%q is the room's own", typ))
 	}
 	raw, err := json.Marshal(data)
@@ -112,14 +107,8 @@ func blank(raw []byte) []byte {
 	return out
 }
 
-// frame is one WebSocket message that any number of members may be sent.
-type frame struct {
-	msg  *websocket.PreparedMessage
-	size int
-}
-
 // pack makes a frame of encoded events.
-func pack(events ...[]byte) *frame {
+func pack(events ...[]byte) socket.Frame {
 	n := 1 + len(events)
 	for _, e := range events {
 		n += len(e)
@@ -132,12 +121,7 @@ func pack(events ...[]byte) *frame {
 		}
 		b = append(b, e...)
 	}
-	b = append(b, ']')
-	msg, err := websocket.NewPreparedMessage(websocket.TextMessage, b)
-	if err != nil { // can't be: it is written to memory
-		msg = nil
-	}
-	return &frame{msg: msg, size: len(b)}
+	return socket.Text(append(b, ']'))
 }
 
 // encode is json.Marshal of our own plain structs, which can't fail.

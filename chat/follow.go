@@ -161,7 +161,7 @@ func (f *follower) leave(name string) {
 
 // record gives an event of the database as the log had it.
 func (r eventRow) record() record {
-	return record{seq: uint64(r.Seq), body: []byte(r.Body), by: speaker{r.Viewer, r.AccountID}}
+	return record{seq: uint64(r.Seq), body: []byte(r.Body), by: speaker{viewer: r.Viewer, account: r.AccountID}}
 }
 
 func rowOf(id int64, epoch string, rec record) eventRow {

@@ -161,7 +161,7 @@ func (r *room) readLikes(ctx context.Context) error {
 // listen hears other nodes until ctx ends.
 func (s *Service) listen(ctx context.Context) error {
 	hear := make(chan *nats.Msg, 1024) // when full, news are dropped: they are repeated
-	for _, subject := range []string{subjectTally, subjectMutes, subjectTold} {
+	for _, subject := range []string{subjectTally, subjectMutes, subjectTold, subjectPrivate} {
 		sub, err := s.bus.Conn().ChanSubscribe(subject, hear)
 		if err != nil {
 			return err
@@ -179,6 +179,10 @@ func (s *Service) listen(ctx context.Context) error {
 }
 
 func (s *Service) hear(ctx context.Context, m *nats.Msg) {
+	if m.Subject == subjectPrivate {
+		s.hearPrivate(ctx, m.Data)
+		return
+	}
 	var n news
 	if json.Unmarshal(m.Data, &n) != nil || n.Node == s.node {
 		return

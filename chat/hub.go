@@ -7,19 +7,22 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/duoduopin/duoduopin/chat/socket"
 )
 
 // How a room's events become frames. One write to a socket costs about 7 us of CPU whatever is in it, so what comes in
-// quick succession goes together (BenchmarkFanout; performance.md has the measurements).
+// quick succession goes together (BenchmarkFanout, `duoduopin load chat`).
 const (
-	windowLeast = 50 * time.Millisecond
-	windowMost  = 200 * time.Millisecond
-	windowFull  = 200_000 // deliveries per second at which the window is widest
+	windowMost  = 200 * time.Millisecond // in a room of largeRoom members and more
+	windowSmall = 20 * time.Millisecond  // the most in one of fewRoom and less; between them it grows evenly
+	windowFull  = 20_000                 // deliveries per second at which the window is widest
+	fewRoom     = 200
+	largeRoom   = 1000
 	tallyEvery  = time.Second
-	flushEarly  = 32 << 10           // bytes that have come are not kept waiting for the window
-	flushBytes  = 2 * flushEarly     // of one live frame, if it has more than one event
-	crowdBytes  = 3 * unsentMost / 8 // unsent by a member: it has its hands full
-	crowdWait   = 2 * time.Second    // a burst is held back this long while most members have
+	flushEarly  = 32 << 10        // bytes that have come are not kept waiting for the window
+	flushBytes  = 2 * flushEarly  // of one live frame, if it has more than one event
+	crowdWait   = 2 * time.Second // a burst is held back this long while most members have
 	crowdMoves  = 500 * time.Millisecond
 	crowdLook   = 10 * time.Millisecond
 	historyNew  = 50      // kept events for one who brings no position
@@ -43,16 +46,19 @@ func (p *pace) sent(now time.Time, events int) {
 	p.last = now
 }
 
-// window is how long events are collected; it grows with what a second of them costs.
+// window is how long events are collected: it grows with what a second of them would cost one by one, and with the room.
 func window(members int, perSecond float64) time.Duration {
-	grown := windowLeast + time.Duration(float64(members)*perSecond/windowFull*float64(windowMost-windowLeast))
-	return min(grown, windowMost)
+	size := min(max(members-fewRoom, 0), largeRoom-fewRoom)
+	most := windowSmall + (windowMost-windowSmall)*time.Duration(size)/(largeRoom-fewRoom)
+	return min(time.Duration(float64(members)*perSecond/windowFull*float64(windowMost)), most)
 }
 
 // entry is one kept event as it is sent.
 type entry struct {
-	typ string
-	raw []byte
+	typ  string
+	raw  []byte
+	was  []byte      // what was taken down, to be given back
+	once fingerprint // of a chat message
 }
 
 // ring is the newest part of a room's log: entries with seq first, first+1, ...
@@ -60,6 +66,7 @@ type ring struct {
 	first uint64
 	all   []entry
 	bytes int
+	said  map[fingerprint]struct{} // of the entries
 }
 
 func (r *ring) last() uint64 { return r.first + uint64(len(r.all)) - 1 }
@@ -68,9 +75,16 @@ func (r *ring) last() uint64 { return r.first + uint64(len(r.all)) - 1 }
 func (r *ring) push(e entry, sent uint64) {
 	r.all = append(r.all, e)
 	r.bytes += len(e.raw)
+	if e.once != (fingerprint{}) {
+		if r.said == nil {
+			r.said = map[fingerprint]struct{}{}
+		}
+		r.said[e.once] = struct{}{}
+	}
 	drop := 0
 	for r.first+uint64(drop) <= sent && (len(r.all)-drop > logLimit || r.bytes > ringBytes) {
 		r.bytes -= len(r.all[drop].raw)
+		delete(r.said, r.all[drop].once)
 		r.all[drop] = entry{}
 		drop++
 	}
@@ -95,7 +109,8 @@ type room struct {
 	ready chan struct{}   // closed when the room is open, or err says why it can't be
 	err   error
 	wake  chan struct{} // one token: look again what is due
-	heavy atomic.Int64  // members with crowdBytes and more unsent
+	heavy atomic.Int64  // members with much unsent
+	lanes []*lane       // of each shard
 
 	refs int       // who holds it; guarded by Service.mu, like idle
 	idle time.Time // since when nobody does
@@ -110,9 +125,12 @@ type room struct {
 	unsent   int           // bytes of the events after sent
 	sent     uint64        // newest seq that has been put into a frame: who joins gets history up to here, frames from there on
 	flushed  chan struct{} // closed and replaced when sent moves
-	history  map[uint64][]*frame
+	history  map[uint64][]socket.Frame
 	pace     pace
-	members  map[*member]struct{}
+	parts    []part // the members, by shard
+	size     int    // their number
+	next     int    // part of the next one
+	anew     bool   // an earlier log of this session was lost: a position needs its epoch
 	presence presence
 	mutes    map[string]time.Time
 	life     string // names this room to other nodes: another one of the same session counts from 0
@@ -121,11 +139,15 @@ type room struct {
 }
 
 func newRoom(s *Service, about Room) *room {
+	_, anew := s.anew[about.ID]
 	all := newCrowd()
 	r := &room{
-		id: about.ID, svc: s, ready: make(chan struct{}), wake: make(chan struct{}, 1), about: about,
-		loaded: make(chan struct{}), flushed: make(chan struct{}), history: map[uint64][]*frame{}, members: map[*member]struct{}{},
+		id: about.ID, svc: s, ready: make(chan struct{}), wake: make(chan struct{}, 1), about: about, anew: anew,
+		loaded: make(chan struct{}), flushed: make(chan struct{}), history: map[uint64][]socket.Frame{}, parts: make([]part, len(s.shards)),
 		presence: newPresence(s.clock, s.facts, about.ID, s.node, all), tally: newTally(all), life: rand.Text()[:8],
+	}
+	for range s.shards {
+		r.lanes = append(r.lanes, &lane{done: r.poke})
 	}
 	r.ctx, r.quit = context.WithCancel(s.life)
 	return r
@@ -147,11 +169,13 @@ func (r *room) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		wait, tell := r.step(time.Now())
-		if tell != nil {
-			r.svc.announce(r, *tell)
+		now := time.Now()
+		o := r.step(now)
+		r.deliver(o.parcels, now)
+		if o.tell != nil {
+			r.svc.announce(r, *o.tell)
 		}
-		timer.Reset(wait)
+		timer.Reset(o.wait)
 		select {
 		case <-r.ctx.Done():
 			r.dismiss(codeReset)
@@ -173,8 +197,13 @@ func (r *room) open() (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	other, err := r.svc.store.hasOtherLog(ctx, r.id, epoch)
+	if err != nil {
+		return nil, err
+	}
 	state := stream.CachedInfo().State
 	r.mu.Lock()
+	r.anew = r.anew || other
 	r.epoch, r.target, r.sent = epoch, state.LastSeq, state.LastSeq
 	r.ring.first = state.LastSeq + 1
 	if state.Msgs > 0 {
@@ -250,7 +279,7 @@ func (r *room) take(rec record) {
 	case rec.seq > next: // the oldest went while the room was being opened
 		r.ring = ring{first: rec.seq}
 	}
-	e := entry{typ: h.Type, raw: numbered(rec.seq, rec.body)}
+	e := entry{typ: h.Type, raw: numbered(rec.seq, rec.body), once: rec.fingerprint(h)}
 	r.ring.push(e, r.sent)
 	if rec.seq > r.sent {
 		r.unsent += len(e.raw)
@@ -265,8 +294,8 @@ func (r *room) skip(seq uint64) {
 	r.svc.log.Warn("a room's log has a hole", "session_id", r.id)
 	r.ring, r.sent, r.unsent = ring{first: seq}, seq-1, 0
 	clear(r.history)
-	for m := range r.members {
-		m.out.finish(codeReset, "", true)
+	for _, m := range r.list() {
+		m.conn.Finish(codeReset, "", true)
 	}
 }
 
@@ -284,22 +313,10 @@ func (r *room) apply(h head) {
 	case "forgotten":
 		r.forget(h.User.ID)
 	case "removed":
-		if e := r.ring.at(h.RemovedSeq); e != nil && e.typ == "chat" {
-			r.blank(h.RemovedSeq, e)
-		}
+		r.takeDown(h.RemovedSeq)
+	case "restored":
+		r.giveBack(h.RestoredSeq)
 	}
-}
-
-// blank takes the text out of an entry. Call with mu held.
-func (r *room) blank(seq uint64, e *entry) {
-	less := len(e.raw)
-	e.raw = blank(e.raw)
-	less -= len(e.raw)
-	r.ring.bytes -= less
-	if seq > r.sent {
-		r.unsent -= less
-	}
-	clear(r.history)
 }
 
 func (r *room) isLoaded() bool {
@@ -349,69 +366,136 @@ func (r *room) poke() {
 	}
 }
 
-// step sends what is due, and gives how long nothing will be and what other nodes should hear.
-func (r *room) step(now time.Time) (time.Duration, *news) {
+// outcome is what a step found.
+type outcome struct {
+	wait    time.Duration // for how long nothing is due
+	parcels []parcel      // what goes out now
+	tell    *news         // what other nodes should hear
+}
+
+// step takes what is due. The figures go with the events when there are any: a write costs the same with or without them.
+func (r *room) step(now time.Time) outcome {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	wait := time.Hour
-	if r.waiting() {
-		due := r.pace.due(len(r.members))
-		if r.unsent >= flushEarly {
-			due = now
-		}
-		switch {
-		case due.After(now):
-			wait = due.Sub(now)
-		case r.crowded(now):
-			wait = crowdLook
-		default:
-			if r.flush(now); r.waiting() {
-				wait = 0
-			}
+	o := outcome{wait: time.Hour}
+	due, figures := r.tally.due(r.presence.count())
+	if figures && due.After(now) {
+		o.wait, figures = due.Sub(now), false
+	}
+	switch waiting := r.waiting(); {
+	case !waiting && !figures:
+	case waiting && r.wait(now) > 0:
+		o.wait = min(o.wait, r.wait(now))
+	case r.crowded(now):
+		o.wait = min(o.wait, crowdLook)
+	case r.behind(): // poked when a shard is done
+	default:
+		if r.flush(now, &o, figures); r.waiting() {
+			o.wait = 0
 		}
 	}
-	if due, changed := r.tally.due(r.presence.count()); changed {
-		if due.After(now) {
-			return min(wait, due.Sub(now)), nil
-		}
-		return wait, r.sendTally(now)
-	}
-	return wait, nil
+	return o
 }
 
 // waiting reports whether there is something to send. Call with mu held.
 func (r *room) waiting() bool { return r.sent < r.ring.last() || len(r.fresh) > 0 }
 
+// wait gives for how long what has come is still collected. Call with mu held.
+func (r *room) wait(now time.Time) time.Duration {
+	if r.unsent >= flushEarly {
+		return 0
+	}
+	return max(0, r.pace.due(r.size).Sub(now))
+}
+
+// behind reports whether a shard has enough to do for this room already.
+func (r *room) behind() bool {
+	for i, l := range r.lanes {
+		if r.svc.shards[i].waiting(l) >= framesMost {
+			return true
+		}
+	}
+	return false
+}
+
 // crowded reports whether a burst should wait for the members: most of them still have much to read, and are reading. It
 // would cut them, and they are well. Those who do not read at all hold nobody up. Call with mu held.
 func (r *room) crowded(now time.Time) bool {
-	most := len(r.members) / 2
+	most := r.size / 2
 	if int(r.heavy.Load()) <= most || now.Sub(r.pace.last) >= crowdWait {
 		return false
 	}
 	reading := 0
-	for m := range r.members {
-		if m.out.reading(now) {
+	for _, m := range r.list() {
+		if m.conn.Reading(now, crowdMoves) {
 			reading++
 		}
 	}
 	return reading > most
 }
 
-// flush makes one frame of what has come, as much as fits, and gives it to everybody; what is told while the room is not
-// open, to the crew. Call with mu held.
-func (r *room) flush(now time.Time) {
+// flush makes one frame of what has come, as much as fits, for everybody; what is told while the room is not open, for the
+// crew. Call with mu held.
+func (r *room) flush(now time.Time, o *outcome, figures bool) {
 	kept, told := r.takeKept(), r.takeTold()
-	r.pace.sent(now, len(kept)+len(told))
+	if len(kept)+len(told) > 0 {
+		r.pace.sent(now, len(kept)+len(told))
+	}
 	if isOpen(r.about.State) {
 		kept, told = append(kept, told...), nil
 	}
+	if figures {
+		own := r.presence.count()
+		kept = append(kept, r.tally.take(now, own, stamp(r.svc.clock.Now()))...)
+		tell := r.tally.tell()
+		o.tell = &tell
+	}
 	if len(kept) > 0 {
-		r.give(now, pack(kept...))
+		o.parcels = r.address(pack(kept...))
 	}
 	if len(told) > 0 {
-		r.giveBackstage(now, pack(told...))
+		if crew := r.backstage(); len(crew) > 0 {
+			o.parcels = append(o.parcels, parcel{pack(told...), crew})
+		}
 	}
+}
+
+// address makes a frame ready for all members there are now: who comes later has it from history. Call with mu held.
+func (r *room) address(f socket.Frame) []parcel {
+	out := make([]parcel, len(r.parts), len(r.parts)+1)
+	for i := range r.parts {
+		out[i] = parcel{f, r.parts[i].lend()}
+	}
+	return out
+}
+
+// deliver writes to a small room at once, and has the shards write to a large one. What is beyond the parts, for the crew
+// alone, is written here too; only before the show, when the room is theirs.
+func (r *room) deliver(parcels []parcel, now time.Time) {
+	n := 0
+	for _, p := range parcels {
+		n += len(p.members)
+	}
+	direct := n <= smallRoom && !r.behindAtAll()
+	for i, p := range parcels {
+		switch {
+		case len(p.members) == 0:
+		case direct || i >= len(r.lanes):
+			p.deliver(len(p.members), now)
+		default:
+			r.svc.shards[i].hand(r.lanes[i], p)
+		}
+	}
+}
+
+// behindAtAll reports whether a shard still writes for this room: what is written past it would overtake.
+func (r *room) behindAtAll() bool {
+	for i, l := range r.lanes {
+		if r.svc.shards[i].waiting(l) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // takeKept gives the kept events that have come, as many as fit into a frame. Call with mu held.
@@ -430,30 +514,11 @@ func (r *room) takeKept() [][]byte {
 	r.unsent -= size
 	if len(part) > 0 {
 		clear(r.history)
-		r.svc.metrics.delivered.Add(float64(len(part) * len(r.members)))
+		r.svc.metrics.delivered.Add(float64(len(part) * r.size))
 		close(r.flushed)
 		r.flushed = make(chan struct{})
 	}
 	return part
-}
-
-// give hands a frame to all members. Call with mu held.
-func (r *room) give(now time.Time, f *frame) {
-	for m := range r.members {
-		if !m.out.push(f, now) {
-			r.svc.metrics.cut.Inc()
-		}
-	}
-}
-
-// sendTally tells everybody how many watch and have liked, and gives what is new here. Call with mu held.
-func (r *room) sendTally(now time.Time) *news {
-	own := r.presence.count()
-	if events := r.tally.take(now, own, stamp(r.svc.clock.Now())); len(events) > 0 {
-		r.give(now, pack(events...))
-	}
-	tell := r.tally.tell()
-	return &tell
 }
 
 // place is where a member comes in.
@@ -492,34 +557,39 @@ func (r *room) await(ctx context.Context, p place) error {
 	}
 }
 
-// join lets a member in: hello, then history up to the newest sent event, and every frame from there on.
+// join lets a member in: hello, then history up to the newest sent event, and every frame from there on. They are queued; the
+// caller flushes.
 func (r *room) join(m *member, p place) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ctx.Err() != nil { // dropped a moment ago: there is a new one
-		m.out.finish(codeReset, "", true)
+		m.conn.Finish(codeReset, "", true)
 		return
 	}
 	now := r.svc.clock.Now()
 	first, resumed := r.start(p)
-	m.out.preload(pack(encode(hello{
+	m.conn.Preload(pack(encode(hello{
 		Type: "hello", Seq: r.sent, Resumed: resumed, Epoch: r.epoch, You: m.user, ServerTime: stamp(now), At: stamp(now),
 		Session: helloSession{ID: r.id, Title: r.about.Title, State: r.about.State},
 	})))
-	m.out.preload(r.past(first)...)
+	m.conn.Preload(r.past(first)...)
 	if isOver(r.about.State) {
-		m.out.finish(codeOver, "the session is over", true)
+		m.conn.Finish(codeOver, "the session is over", true)
 		return
 	}
-	r.members[m] = struct{}{}
+	r.parts[r.next].add(m, r.next)
+	r.next = (r.next + 1) % len(r.parts)
+	r.size++
 	r.presence.arrive(m.actor.Viewer)
-	m.out.preload(pack(append(r.tally.now(r.presence.count(), stamp(now)), r.toldTo(m)...)...))
+	m.conn.Preload(pack(append(r.tally.now(r.presence.count(), stamp(now)), r.entryTo(m)...)...))
+	m.seated = true
 	r.poke()
 }
 
 // start gives the first seq that a member is to get, and whether that resumes what it had. Call with mu held.
 func (r *room) start(p place) (uint64, bool) {
-	if p.given && p.after <= r.sent && p.after+1 >= r.ring.first && (p.epoch == "" || p.epoch == r.epoch) {
+	same := p.epoch == r.epoch || p.epoch == "" && !r.anew
+	if p.given && same && p.after <= r.sent && p.after+1 >= r.ring.first {
 		return p.after + 1, true
 	}
 	first := r.ring.first
@@ -530,11 +600,11 @@ func (r *room) start(p place) (uint64, bool) {
 }
 
 // past gives history from a seq on as frames; the same ones to all who ask before the next event. Call with mu held.
-func (r *room) past(first uint64) []*frame {
+func (r *room) past(first uint64) []socket.Frame {
 	if frames, ok := r.history[first]; ok {
 		return frames
 	}
-	var frames []*frame
+	var frames []socket.Frame
 	var part [][]byte
 	size := 0
 	for seq := first; seq <= r.sent; seq++ {
@@ -558,10 +628,12 @@ func (r *room) past(first uint64) []*frame {
 func (r *room) leave(m *member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, here := r.members[m]; !here {
+	if !m.seated {
 		return
 	}
-	delete(r.members, m)
+	m.seated = false
+	r.parts[m.seat.part].remove(m)
+	r.size--
 	r.presence.depart(m.actor.Viewer)
 	r.poke()
 }
@@ -569,21 +641,22 @@ func (r *room) leave(m *member) {
 // dismiss sends everybody away.
 func (r *room) dismiss(code int) {
 	for _, m := range r.everybody() {
-		m.out.finish(code, "", true)
+		m.conn.Finish(code, "", true)
 	}
 }
 
-func (r *room) everybody() []*member {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := make([]*member, 0, len(r.members))
-	for m := range r.members {
-		all = append(all, m)
+func (r *room) everybody() []*member { r.mu.Lock(); defer r.mu.Unlock(); return r.list() }
+
+// list gives all members. Call with mu held.
+func (r *room) list() []*member {
+	all := make([]*member, 0, r.size)
+	for _, p := range r.parts {
+		all = append(all, p.all...)
 	}
 	return all
 }
 
-func (r *room) size() int { r.mu.Lock(); defer r.mu.Unlock(); return len(r.members) }
+func (r *room) members() int { r.mu.Lock(); defer r.mu.Unlock(); return r.size }
 
 // viewers counts distinct viewers on all nodes.
 func (r *room) viewers() int {
@@ -610,6 +683,14 @@ func (r *room) maySpeak(user string) string {
 		return "muted"
 	}
 	return ""
+}
+
+// heard reports whether this very message is among the newest of the log: its sender, who was not sure, has sent it again.
+func (r *room) heard(once fingerprint) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, known := r.ring.said[once]
+	return known
 }
 
 func (r *room) like(n int64) { r.mu.Lock(); r.tally.like(n); r.mu.Unlock(); r.poke() }

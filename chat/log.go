@@ -37,15 +37,18 @@ const (
 	logAgain   = 100 * time.Millisecond
 	endAsked   = 3 // times that a log must say that its end is missing
 	epochKey   = "epoch"
-	sinceKey   = "since"  // seq before the epoch's first, unless that is 0
-	headViewer = "Viewer" // who said it: for the record, never for the room
-	headPerson = "Account"
+	sinceKey   = "since" // seq before the epoch's first, unless that is 0
+
+	repeatedWithin = 5 * time.Minute // a message sent again is known as such by the log
+	headViewer     = "Viewer"        // who said it: for the record, never for the room
+	headPerson     = "Account"
 )
 
 // speaker is who said something, as the record keeps it; zero for the server itself.
 type speaker struct {
 	viewer  string
 	account int64
+	once    string // of a message: repeated within repeatedWithin, on whatever node, it is the same one
 }
 
 // record is one event of a log.
@@ -61,7 +64,9 @@ type head struct {
 	At         time.Time `json:"at"`
 	State      string    `json:"state"`       // of session
 	RemovedSeq uint64    `json:"removed_seq"` // of removed
-	User       chatUser  `json:"user"`        // of chat
+
+	RestoredSeq uint64   `json:"restored_seq"` // of restored
+	User        chatUser `json:"user"`         // of chat
 }
 
 func (r record) head() head {
@@ -132,7 +137,7 @@ func (j *journal) forget(id int64) { j.mu.Lock(); delete(j.epoch, id); j.mu.Unlo
 func (j *journal) create(ctx context.Context, id int64) (jetstream.Stream, error) {
 	cfg := jetstream.StreamConfig{
 		Name: streamName(id), Subjects: []string{subjectOf(id)}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
-		MaxMsgs: logMost, MaxMsgSize: logMessage, AllowDirect: true, Metadata: map[string]string{epochKey: rand.Text()[:12]},
+		MaxMsgs: logMost, MaxMsgSize: logMessage, AllowDirect: true, Duplicates: repeatedWithin, Metadata: map[string]string{epochKey: rand.Text()[:12]},
 	}
 	at, ok, err := j.store.lastCursor(db.Outside(ctx), id) // who tells the room may have just committed
 	switch {
@@ -165,10 +170,10 @@ func (j *journal) place(ctx context.Context, cfg jetstream.StreamConfig) (jetstr
 // mend gives a stream the bounds and the number of copies that it should have.
 func (j *journal) mend(ctx context.Context, info *jetstream.StreamInfo) error {
 	cfg := info.Config
-	if cfg.Sealed || cfg.Replicas >= j.bus.Replicas() && cfg.MaxMsgs == logMost {
+	if cfg.Sealed || cfg.Replicas >= j.bus.Replicas() && cfg.MaxMsgs == logMost && cfg.Duplicates == repeatedWithin {
 		return nil
 	}
-	cfg.Replicas, cfg.MaxMsgs = max(cfg.Replicas, j.bus.Replicas()), logMost
+	cfg.Replicas, cfg.MaxMsgs, cfg.Duplicates = max(cfg.Replicas, j.bus.Replicas()), logMost, repeatedWithin
 	_, err := j.js.UpdateStream(ctx, cfg)
 	return err
 }
@@ -212,17 +217,14 @@ func (j *journal) renew(ctx context.Context, info *jetstream.StreamInfo) (jetstr
 	return j.js.UpdateStream(ctx, cfg)
 }
 
-// append adds an event and gives its seq once the log has it. While the log has no leader (a server of the cluster has just
-// gone) it waits, as long as ctx does.
+// append adds an event and gives its seq once the log has it; of a message that it has already, the seq of the first. While the
+// log has no leader (a server of the cluster has just gone) it waits, as long as ctx does.
 func (j *journal) append(ctx context.Context, id int64, body []byte, by speaker) (uint64, error) {
-	return j.appendOnce(ctx, id, body, by, rand.Text())
-}
-
-// appendOnce is append for an event that may come twice with the same key, within two minutes and also on another node: the
-// second time gives the seq of the first.
-func (j *journal) appendOnce(ctx context.Context, id int64, body []byte, by speaker, key string) (uint64, error) {
+	if by.once == "" {
+		by.once = rand.Text() // what is tried again is the same one
+	}
 	for {
-		seq, err := j.try(ctx, id, body, by, key)
+		seq, err := j.try(ctx, id, body, by)
 		if err == nil || ctx.Err() != nil || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) {
 			return seq, err
 		}
@@ -233,11 +235,11 @@ func (j *journal) appendOnce(ctx context.Context, id int64, body []byte, by spea
 }
 
 // try is one attempt of append.
-func (j *journal) try(ctx context.Context, id int64, body []byte, by speaker, key string) (uint64, error) {
+func (j *journal) try(ctx context.Context, id int64, body []byte, by speaker) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*logTry)
 	defer cancel()
 	if j.known(id) {
-		seq, err := j.publish(ctx, id, body, by, key)
+		seq, err := j.publish(ctx, id, body, by)
 		if err == nil || !gone(err) {
 			return seq, err
 		}
@@ -245,17 +247,18 @@ func (j *journal) try(ctx context.Context, id int64, body []byte, by speaker, ke
 	if _, _, err := j.open(ctx, id); err != nil {
 		return 0, err
 	}
-	return j.publish(ctx, id, body, by, key)
+	return j.publish(ctx, id, body, by)
 }
 
-func (j *journal) publish(ctx context.Context, id int64, body []byte, by speaker, key string) (uint64, error) {
+func (j *journal) publish(ctx context.Context, id int64, body []byte, by speaker) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, logTry)
 	defer cancel()
-	msg := &nats.Msg{Subject: subjectOf(id), Data: body}
+	msg := &nats.Msg{Subject: subjectOf(id), Data: body, Header: nats.Header{}}
 	if by.viewer != "" {
-		msg.Header = nats.Header{headViewer: {by.viewer}, headPerson: {strconv.FormatInt(by.account, 10)}}
+		msg.Header.Set(headViewer, by.viewer)
+		msg.Header.Set(headPerson, strconv.FormatInt(by.account, 10))
 	}
-	ack, err := j.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(streamName(id)), jetstream.WithRetryAttempts(0), jetstream.WithMsgID(key))
+	ack, err := j.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(streamName(id)), jetstream.WithRetryAttempts(0), jetstream.WithMsgID(by.once))
 	if err != nil {
 		return 0, err
 	}

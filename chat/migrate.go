@@ -71,7 +71,7 @@ func Migrations() []db.Migration {
 			}
 		}
 		return g.Exec("CREATE INDEX chat_presence_open ON chat_presence (last_seen_ms) WHERE to_ms = 0").Error
-	}}, {ID: "20261125-chat-nodes-01", Up: func(g *gorm.DB) error {
+	}}, searchMigration(), {ID: "20261125-chat-nodes-01", Up: func(g *gorm.DB) error {
 		type chatCursor struct {
 			AwayMs int64 `gorm:"not null;default:0"` // when the log was put away
 		}

@@ -93,9 +93,40 @@ type shelfView struct {
 	PriceFen     int64  `json:"price_fen"`
 	ListPriceFen int64  `json:"list_price_fen"`
 	Stock        int64  `json:"stock" doc:"What can be bought here now."`
+	Low          bool   `json:"low" doc:"Little is left, by the SKU's threshold."`
+	Fresh        bool   `json:"fresh" doc:"Exempt from the 7-day return; to be told before buying."`
 	SessionStock *int64 `json:"session_stock" doc:"What the session may sell in all; null: no limit of its own."`
 	PictureURL   string `json:"picture_url"`
 	Position     int    `json:"position"`
+
+	StruckPriceFen *int64     `json:"struck_price_fen" doc:"May stand struck through beside the price: the lowest deal of the 7 days before; null: nothing may."`
+	Flash          *flashView `json:"flash" doc:"The flash sale that runs or is announced; while it runs, price_fen is its price."`
+}
+
+// flashView is a flash sale on a shelf: count down to starts_at or ends_at by server_time.
+type flashView struct {
+	ID        int64     `json:"id"`
+	PriceFen  int64     `json:"price_fen"`
+	Stock     int64     `json:"stock"`
+	Left      int64     `json:"left"`
+	PerPerson int64     `json:"per_person" doc:"Units; 0: no limit."`
+	StartsAt  time.Time `json:"starts_at"`
+	EndsAt    time.Time `json:"ends_at"`
+}
+
+func viewFlash(f *Flash) *flashView {
+	if f == nil {
+		return nil
+	}
+	return &flashView{f.ID, f.PriceFen, f.Stock, f.Left, f.PerPerson, f.StartsAt, f.EndsAt}
+}
+
+// orNull is how an absent amount goes out.
+func orNull(fen int64) *int64 {
+	if fen == 0 {
+		return nil
+	}
+	return &fen
 }
 
 type pictureView struct {
@@ -112,6 +143,9 @@ type explainedSKU struct {
 	PriceFen     int64  `json:"price_fen" doc:"The session's price."`
 	ListPriceFen int64  `json:"list_price_fen"`
 	Stock        int64  `json:"stock"`
+
+	StruckPriceFen *int64     `json:"struck_price_fen"`
+	Flash          *flashView `json:"flash"`
 }
 
 // explainedView is the product on the explaining card, at the session's terms.
@@ -281,7 +315,8 @@ func (s *Service) view(actor web.Actor, x Session, people map[string]Person, she
 func viewOffered(o Offered, position int, a Article) shelfView {
 	v := shelfView{
 		ProductID: o.ProductID, SKUID: o.SKUID, Title: o.Title, SKUName: o.SKUName, PriceFen: o.PriceFen, ListPriceFen: o.ListPriceFen,
-		Stock: o.Left, PictureURL: picture(a, true), Position: position,
+		Stock: o.Left, Low: o.Low(), Fresh: o.Fresh, PictureURL: picture(a, true), Position: position,
+		StruckPriceFen: orNull(o.StruckFen), Flash: viewFlash(o.Flash),
 	}
 	if o.SessionStock >= 0 {
 		v.SessionStock = &o.SessionStock
@@ -325,7 +360,7 @@ func explain(a Article, shelf []Offered, crew bool) explainedView {
 	}
 	for _, o := range shelf {
 		if o.ProductID == a.ID {
-			v.SKUs = append(v.SKUs, explainedSKU{o.SKUID, o.SKUName, o.PriceFen, o.ListPriceFen, o.Left})
+			v.SKUs = append(v.SKUs, explainedSKU{o.SKUID, o.SKUName, o.PriceFen, o.ListPriceFen, o.Left, orNull(o.StruckFen), viewFlash(o.Flash)})
 		}
 	}
 	return v

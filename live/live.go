@@ -101,6 +101,8 @@ type Needs struct {
 	Room   Room
 	Media  Media
 	Audit  Audit
+	// Promotions are the flash sales and struck-through prices that the shelf shows; nil: there are none.
+	Promotions Promotions
 }
 
 // Service is the live noun.

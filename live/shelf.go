@@ -15,6 +15,7 @@ type Listing struct {
 	Title, SKUName   string
 	PriceFen         int64 // the catalogue's
 	Stock            int64 // free units
+	LowAt            int64 // so few are low; 0: nobody wants to know
 	Fresh, Sellable  bool
 }
 
@@ -45,6 +46,24 @@ type Taken interface {
 	Taken(ctx context.Context, sessionID int64) (map[int64]int64, error)
 }
 
+// Promotions is what live needs of the promotions, to show: what an order costs is not decided here.
+type Promotions interface {
+	// OpenFlash gives the flash sales of some sessions that run or are announced.
+	OpenFlash(ctx context.Context, sessionIDs []int64) ([]Flash, error)
+	// Struck gives the lowest price at which each SKU was sold in the 7 days before a moment; who was not sold is left out.
+	Struck(ctx context.Context, at time.Time, skuIDs []int64) (map[int64]int64, error)
+}
+
+// Flash is a flash sale of one SKU in one session.
+type Flash struct {
+	ID, SessionID, SKUID int64
+	PriceFen             int64
+	Stock, Left          int64 // units that may go at this price
+	PerPerson            int64 // units; 0: no limit
+	StruckFen            int64 // 0: none
+	StartsAt, EndsAt     time.Time
+}
+
 // ShelfItem is one SKU that a session sells.
 type ShelfItem struct {
 	SKUID    int64
@@ -59,7 +78,12 @@ type Offered struct {
 	ListPriceFen int64 // the catalogue's price
 	Left         int64 // what can be bought here now
 	SessionStock int64 // the session's own limit; -1: none
+	StruckFen    int64 // the price that may stand struck through beside PriceFen; 0: none
+	Flash        *Flash
 }
+
+// Low reports whether so little can be bought here that the room and the studio should know.
+func (o Offered) Low() bool { return o.LowAt > 0 && o.Left <= o.LowAt }
 
 // maxShelf is how many SKUs a shelf may hold.
 const maxShelf = 200
@@ -166,7 +190,60 @@ func (s *Service) Shelves(ctx context.Context, ids []int64) (map[int64][]Offered
 		}
 		out[r.SessionID] = append(out[r.SessionID], o)
 	}
-	return out, nil
+	return out, s.promote(ctx, ids, out)
+}
+
+// promote puts running and announced flash sales and struck-through prices onto shelves.
+func (s *Service) promote(ctx context.Context, ids []int64, shelves map[int64][]Offered) error {
+	if s.Promotions == nil || len(shelves) == 0 {
+		return nil
+	}
+	sales, err := s.Promotions.OpenFlash(ctx, ids)
+	if err != nil {
+		return err
+	}
+	now := s.clock.Now()
+	for _, f := range sales {
+		for i := range shelves[f.SessionID] {
+			if o := &shelves[f.SessionID][i]; o.SKUID == f.SKUID {
+				o.flash(f, now)
+			}
+		}
+	}
+	return s.strike(ctx, ids, shelves)
+}
+
+// flash puts a sale on an item: while it runs its price is the price, and its stock bounds what is left.
+func (o *Offered) flash(f Flash, now time.Time) {
+	o.Flash = &f
+	if !now.Before(f.StartsAt) && now.Before(f.EndsAt) {
+		o.PriceFen, o.StruckFen, o.Left = f.PriceFen, f.StruckFen, min(o.Left, f.Left)
+	}
+}
+
+// strike puts struck-through prices on what has no flash sale, in sessions on air: the lowest deals of the 7 days before
+// the broadcast, since its prices count from then on.
+func (s *Service) strike(ctx context.Context, ids []int64, shelves map[int64][]Offered) error {
+	since, err := s.store.onAirSince(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for id, at := range since {
+		skus := make([]int64, len(shelves[id]))
+		for i, o := range shelves[id] {
+			skus[i] = o.SKUID
+		}
+		low, err := s.Promotions.Struck(ctx, at, skus)
+		if err != nil {
+			return err
+		}
+		for i := range shelves[id] {
+			if o := &shelves[id][i]; o.Flash == nil && low[o.SKUID] > o.PriceFen {
+				o.StruckFen = low[o.SKUID]
+			}
+		}
+	}
+	return nil
 }
 
 func (r shelfRow) offered(l Listing) Offered {

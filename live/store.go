@@ -260,6 +260,17 @@ func (s store) onShelf(ctx context.Context, id int64, skuIDs []int64) (rows []sh
 	return rows, err
 }
 
+// onAirSince gives when those of the sessions that are open went on air.
+func (s store) onAirSince(ctx context.Context, ids []int64) (map[int64]time.Time, error) {
+	var rows []sessionRow
+	err := s.db.Read(ctx).Select("id, live_ms").Where("id in ? and state in ?", ids, []State{Live, Interrupted}).Find(&rows).Error
+	out := make(map[int64]time.Time, len(rows))
+	for _, r := range rows {
+		out[r.ID] = db.Time(r.LiveMs)
+	}
+	return out, err
+}
+
 // selling gives the open sessions that have one of the products on their shelf.
 func (s store) selling(ctx context.Context, productIDs []int64) (ids []int64, err error) {
 	err = s.db.Read(ctx).Table("live_sessions").Where("state in ?", []State{Live, Interrupted}).

@@ -153,11 +153,11 @@ func (s *Service) tellShelf(ctx context.Context, id int64, productIDs []int64) e
 		var skus []map[string]any
 		for _, it := range shelf {
 			if it.ProductID == p {
-				skus = append(skus, map[string]any{"id": it.SKUID, "price_fen": it.PriceFen, "stock": it.Left})
+				skus = append(skus, map[string]any{"id": it.SKUID, "price_fen": it.PriceFen, "stock": it.Left, "struck_price_fen": orNull(it.StruckFen), "flash": viewFlash(it.Flash), "low": it.Low()})
 			}
 		}
 		if skus != nil {
-			s.tell(ctx, id, "product", map[string]any{"product_id": p, "skus": skus})
+			s.tell(ctx, id, "product", map[string]any{"product_id": p, "skus": skus, "server_time": s.clock.Now()})
 		}
 	}
 	return nil

@@ -28,7 +28,7 @@ func BenchmarkPlace(b *testing.B) {
 			if err := d.Migrate(b.Context(), schema()); err != nil {
 				b.Fatal(err)
 			}
-			benchPlace(b, d, 64)
+			benchPlace(b, d, 256)
 		})
 	}
 }

@@ -28,10 +28,13 @@ type Placement struct {
 	BuyerDisplay     string // its first letter is what the room is told
 	SessionID        int64
 	Items            []Item
+	Coupons          []string // codes of the buyer's
 	Points           int64
 	ExpectedTotalFen *int64 // what the buyer was shown; nil: whatever it is
 	Address          *Address
 	Key              string // Idempotency-Key
+
+	province string // where it would go, for a quote without an address
 
 	// At is when it is placed; zero means now. Only for demo data and imports, never from a request.
 	At time.Time
@@ -70,8 +73,8 @@ func (p *Placement) normalise() error {
 		}
 	}
 	p.Items = merged
-	if p.Points != 0 {
-		return fault.Bad("points", "paying with points is not possible yet; leave it out or send 0")
+	if err := p.checkDiscounts(); err != nil {
+		return err
 	}
 	return p.Address.check()
 }
@@ -133,7 +136,9 @@ func (p *Placement) hash() string {
 		Items    []Item
 		Expected *int64
 		Address  *Address
-	}{p.SessionID, p.Items, p.ExpectedTotalFen, p.Address})
+		Coupons  []string `json:",omitempty"` // those that are left out leave the hash as it was before there were any
+		Points   int64    `json:",omitempty"`
+	}{p.SessionID, p.Items, p.ExpectedTotalFen, p.Address, p.Coupons, p.Points})
 	if err != nil { // plain values always marshal
 		panic(err)
 	}

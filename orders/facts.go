@@ -8,11 +8,55 @@ import (
 	"github.com/duoduopin/duoduopin/internal/db"
 	"github.com/duoduopin/duoduopin/internal/fault"
 	"github.com/duoduopin/duoduopin/internal/money"
+	"github.com/duoduopin/duoduopin/internal/rule"
 )
 
 // Verify recomputes every rule of conservation that orders alone can prove and gives one sentence for each broken one.
 // What it can't see is the catalogue's side: hold OpenReserved and Sold against that.
-func (s *Service) Verify(ctx context.Context) ([]string, error) { return s.store.broken(ctx) }
+func (s *Service) Verify(ctx context.Context) ([]string, error) {
+	rules, err := s.Rules(ctx)
+	var all []string
+	for _, r := range rules {
+		for _, b := range r.Broken {
+			all = append(all, b.Text)
+		}
+		if r.More {
+			all = append(all, "and more of the same")
+		}
+	}
+	return all, err
+}
+
+// Rules is Verify, rule by rule, with those that hold.
+func (s *Service) Rules(ctx context.Context) ([]rule.Rule, error) { return s.store.rules(ctx) }
+
+// Entry is one row of the double-entry ledger; the rows of one Ref sum to zero.
+type Entry struct {
+	Ref       string // "payment:ID", "refund:ID"
+	Account   string // "provider:NAME", "sales", "returns"
+	AmountFen int64
+	At        time.Time
+}
+
+// Entries gives an order's rows of the ledger, oldest first.
+func (s *Service) Entries(ctx context.Context, orderID string) ([]Entry, error) {
+	rows, err := s.store.entries(ctx, orderID)
+	out := make([]Entry, len(rows))
+	for i, r := range rows {
+		out[i] = Entry{Ref: r.Ref, Account: r.Account, AmountFen: r.AmountFen, At: db.Time(r.AtMs)}
+	}
+	return out, err
+}
+
+// Balance is one account of the ledger.
+type Balance struct {
+	Account string
+	Fen     int64
+	Entries int64
+}
+
+// Balances gives every account; together they are zero.
+func (s *Service) Balances(ctx context.Context) ([]Balance, error) { return s.store.balances(ctx) }
 
 // OpenReserved gives the units of each SKU that unpaid orders hold: the catalogue's reserved.
 func (s *Service) OpenReserved(ctx context.Context) (map[int64]int64, error) {
@@ -36,6 +80,10 @@ type Fact struct {
 	CreatedAt time.Time
 	PaidAt    time.Time // zero: not paid
 	Lines     []Line
+	CouponFen int64    // what coupons took off: beside the money, never in it
+	PointsFen int64    // what points paid: likewise
+	Shipping  int64    // fen of TotalFen that are postage
+	Shares    []int64  // of PaidFen, by line
 	Refunds   []Refund // of money that counted, requested or done
 }
 
@@ -49,7 +97,10 @@ func (s *Service) SessionOrders(ctx context.Context, sessionID int64) ([]Fact, e
 	for i, o := range all {
 		facts[i] = Fact{
 			ID: o.ID, Buyer: o.BuyerID, Viewer: fmt.Sprintf("a:%d", o.BuyerID), Channel: o.Channel, State: o.State,
-			TotalFen: o.TotalFen, PaidFen: o.PaidFen, CreatedAt: o.CreatedAt, PaidAt: o.PaidAt, Lines: o.Lines,
+			TotalFen: o.TotalFen, PaidFen: o.PaidFen, CreatedAt: o.CreatedAt, PaidAt: o.PaidAt, Lines: o.Lines, Shares: o.LineShares(),
+		}
+		if b := o.Breakdown; b != nil {
+			facts[i].CouponFen, facts[i].PointsFen, facts[i].Shipping = b.CouponFen, b.PointsFen, b.ShippingFen
 		}
 		if o.BuyerID == 0 {
 			facts[i].Viewer = o.Channel + ":" + o.BuyerName
@@ -201,4 +252,9 @@ func (s *Service) PlaceAll(ctx context.Context, all []Placement) ([]Order, error
 		}
 	}
 	return orders, nil
+}
+
+// HasPaid reports whether an account has paid for an order of a session and not got everything back.
+func (s *Service) HasPaid(ctx context.Context, sessionID, accountID int64) (bool, error) {
+	return s.store.hasPaid(ctx, sessionID, accountID)
 }

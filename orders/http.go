@@ -2,14 +2,9 @@ package orders
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
-	"github.com/duoduopin/duoduopin/internal/fault"
 	"github.com/duoduopin/duoduopin/internal/web"
 )
 
@@ -20,15 +15,16 @@ func (s *Service) Routes(api *web.API) {
 	buyer, signedIn, operator := web.Only(web.Buyer), web.SignedIn(), web.Only(web.Operator)
 	web.Handle(api, web.Op{ID: "place-order", Method: post, Path: "/api/v1/orders", Summary: "Place an order in a live session", Tag: tag, Access: buyer, Status: http.StatusCreated}, kind(s, s.postOrder))
 	web.Handle(api, web.Op{ID: "quote-order", Method: post, Path: "/api/v1/orders/quote", Summary: "Price a cart without ordering", Tag: tag, Access: signedIn}, kind(s, s.postQuote))
+	s.priceRoutes(api, tag)
 	web.Handle(api, web.Op{ID: "list-orders", Method: get, Path: "/api/v1/orders", Summary: "Own orders, an operator's all, newest first", Tag: tag, Access: signedIn}, kind(s, s.listOrders))
 	web.Handle(api, web.Op{ID: "get-order", Method: get, Path: "/api/v1/orders/{id}", Summary: "One order", Tag: tag, Access: signedIn}, kind(s, s.getOrder))
 	web.Handle(api, web.Op{ID: "cancel-order", Method: post, Path: "/api/v1/orders/{id}/cancel", Summary: "Give up an unpaid order", Tag: tag, Access: signedIn}, kind(s, s.postCancel))
 	web.Handle(api, web.Op{ID: "set-order-address", Method: http.MethodPut, Path: "/api/v1/orders/{id}/address", Summary: "Say where an order goes, until it is sent", Tag: tag, Access: signedIn}, kind(s, s.putAddress))
-	web.Handle(api, web.Op{ID: "pay-order", Method: post, Path: "/api/v1/orders/{id}/payments", Summary: "Start a payment", Tag: tag, Access: buyer, Status: http.StatusCreated}, kind(s, s.postPayment))
 	web.Handle(api, web.Op{ID: "refund-order", Method: post, Path: "/api/v1/orders/{id}/refunds", Summary: "Refund all or part of a paid order", Tag: tag, Access: operator, Status: http.StatusCreated}, kind(s, s.postRefund))
 	web.Handle(api, web.Op{ID: "ship-order", Method: post, Path: "/api/v1/orders/{id}/ship", Summary: "Say that a paid order is on its way", Tag: tag, Access: operator}, kind(s, s.postShip))
 	web.Handle(api, web.Op{ID: "complete-order", Method: post, Path: "/api/v1/orders/{id}/complete", Summary: "Say that the goods are there", Tag: tag, Access: buyer}, kind(s, s.postComplete))
-	api.Raw(post, "/api/v1/payments/sandbox/callback", web.Signature(), s.postCallback)
+	s.payRoutes(api)
+	web.Handle(api, web.Op{ID: "order-timeline", Method: get, Path: "/api/v1/orders/{id}/timeline", Summary: "An order's story, for its buyer and operators", Tag: tag, Access: signedIn}, kind(s, s.getTimeline))
 }
 
 // kind makes ErrUnavailable of a database that does not answer, for every route alike.
@@ -56,7 +52,8 @@ type orderAddress struct {
 type orderIn struct {
 	SessionID        int64         `json:"session_id" minimum:"1"`
 	Items            []orderItemIn `json:"items" minItems:"1" maxItems:"50" nullable:"false"`
-	Points           int64         `json:"points,omitempty" minimum:"0" doc:"Consumption points to pay with; not possible yet."`
+	Coupons          []string      `json:"coupons,omitempty" maxItems:"3" doc:"Codes of coupons in my hand; one of each kind."`
+	Points           int64         `json:"points,omitempty" minimum:"0" doc:"Consumption points to pay with; 1 point is 1 fen."`
 	ExpectedTotalFen *int64        `json:"expected_total_fen,omitempty" doc:"The total that the buyer was shown; refused when it has changed."`
 	Address          *orderAddress `json:"address,omitempty"`
 }
@@ -72,7 +69,7 @@ func items(in []orderItemIn) []Item {
 func (in orderIn) placement(a web.Actor, key string) Placement {
 	p := Placement{
 		BuyerID: a.AccountID, BuyerName: a.Name, BuyerDisplay: a.DisplayName, SessionID: in.SessionID, Items: items(in.Items),
-		Points: in.Points, ExpectedTotalFen: in.ExpectedTotalFen, Key: key,
+		Coupons: in.Coupons, Points: in.Points, ExpectedTotalFen: in.ExpectedTotalFen, Key: key,
 	}
 	if in.Address != nil {
 		ad := Address(*in.Address)
@@ -123,12 +120,12 @@ func (s *Service) postQuote(ctx context.Context, in *struct {
 	}
 },
 ) (*quoteOut, error) {
-	lines, total, err := s.Quote(ctx, in.Body.SessionID, items(in.Body.Items))
+	o, err := s.Quote(ctx, Placement{BuyerID: web.ActorFrom(ctx).AccountID, SessionID: in.Body.SessionID, Items: items(in.Body.Items)})
 	if err != nil {
 		return nil, err
 	}
-	out := &quoteOut{orderQuoteView{TotalFen: total, Items: make([]orderQuoteLineView, len(lines))}}
-	for i, l := range lines {
+	out := &quoteOut{orderQuoteView{TotalFen: o.TotalFen, Items: make([]orderQuoteLineView, len(o.Lines))}}
+	for i, l := range o.Lines {
 		out.Body.Items[i] = orderQuoteLineView{l.SKUID, l.Quantity, l.PriceFen, l.Title, l.SKUName, l.Fresh}
 	}
 	return out, nil
@@ -185,32 +182,21 @@ func (s *Service) putAddress(ctx context.Context, in *struct {
 	return &orderOut{view(a, o)}, nil
 }
 
-func (s *Service) postPayment(ctx context.Context, in *struct {
-	ID   string `path:"id" maxLength:"40"`
-	Key  string `header:"Idempotency-Key" maxLength:"200"`
-	Body struct {
-		Provider string `json:"provider" maxLength:"40" doc:"sandbox"`
-		Settle   bool   `json:"settle,omitempty" doc:"Sandbox only: settle at once, by a callback like a real one."`
-	}
-},
-) (*struct{ Body orderPaymentView }, error) {
-	p, err := s.Pay(ctx, web.ActorFrom(ctx), in.ID, in.Body.Provider, in.Body.Settle, in.Key)
-	if err != nil {
-		return nil, err
-	}
-	return &struct{ Body orderPaymentView }{viewPayment(p)}, nil
-}
-
 func (s *Service) postRefund(ctx context.Context, in *struct {
 	ID   string `path:"id" maxLength:"40"`
 	Key  string `header:"Idempotency-Key" doc:"Required: repeat it when you repeat the request."`
 	Body struct {
-		AmountFen *int64 `json:"amount_fen,omitempty" doc:"All that is left unless given."`
-		Reason    string `json:"reason" minLength:"1" maxLength:"500"`
+		AmountFen *int64         `json:"amount_fen,omitempty" doc:"All that is left unless given."`
+		Lines     []refundLineIn `json:"lines,omitempty" maxItems:"50" doc:"Only these lines; without them the amount is spread over all."`
+		Reason    string         `json:"reason" minLength:"1" maxLength:"500"`
 	}
 },
 ) (*struct{ Body orderRefundView }, error) {
-	r, err := s.Refund(ctx, web.ActorFrom(ctx), in.ID, in.Body.AmountFen, in.Body.Reason, in.Key)
+	ask := RefundAsk{AmountFen: in.Body.AmountFen, Reason: in.Body.Reason, Key: in.Key}
+	for _, l := range in.Body.Lines {
+		ask.Lines = append(ask.Lines, RefundLine(l))
+	}
+	r, err := s.Refund(ctx, web.ActorFrom(ctx), in.ID, ask)
 	if err != nil {
 		return nil, err
 	}
@@ -242,23 +228,6 @@ func (s *Service) postComplete(ctx context.Context, in *idIn) (*orderOut, error)
 	return &orderOut{view(a, o)}, nil
 }
 
-// postCallback is where the sandbox calls back. Everything but a refusal is 200, so that the provider stops repeating.
-func (s *Service) postCallback(c echo.Context) error {
-	raw, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxCallback))
-	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return fault.New(fault.TooLarge, "too-large", "a callback has at most 64 KiB")
-		}
-		return ErrBadCallback.Because(err)
-	}
-	outcome, err := s.Receive(c.Request().Context(), SandboxName, c.Request().Header, raw)
-	if err != nil {
-		return s.unavailable(err)
-	}
-	return c.JSON(http.StatusOK, map[string]string{"outcome": string(outcome)})
-}
-
 type orderView struct {
 	ID          string             `json:"id"`
 	State       State              `json:"state" enum:"pending,paid,shipped,completed,cancelled,refunded"`
@@ -272,6 +241,7 @@ type orderView struct {
 	PaidFen     int64              `json:"paid_fen"`
 	RefundedFen int64              `json:"refunded_fen"`
 	Items       []orderLineView    `json:"items" nullable:"false"`
+	Breakdown   breakdownView      `json:"breakdown"`
 	Buyer       string             `json:"buyer,omitempty" doc:"For staff."`
 	Address     *orderAddress      `json:"address"`
 	CreatedAt   time.Time          `json:"created_at"`
@@ -293,6 +263,7 @@ type orderLineView struct {
 	Fresh     bool     `json:"fresh"`
 	PinID     *int64   `json:"pin_id"`
 	Anchors   []string `json:"anchors" nullable:"false"`
+	Gift      bool     `json:"gift" doc:"Came along with the others."`
 }
 
 type orderPaymentView struct {
@@ -310,15 +281,48 @@ type orderRefundView struct {
 	AmountFen   int64       `json:"amount_fen"`
 	Reason      string      `json:"reason"`
 	Automatic   bool        `json:"automatic" doc:"A payment that came too late or twice goes back; not part of refunded_fen."`
-	State       RefundState `json:"state" enum:"requested,succeeded"`
+	State       RefundState `json:"state" enum:"requested,succeeded,failed"`
 	RequestedAt time.Time   `json:"requested_at"`
 	SucceededAt *time.Time  `json:"succeeded_at"`
+
+	Lines []refundedLineView `json:"lines,omitempty" doc:"What it is made of, in the answer to the request."`
+}
+
+type refundLineIn struct {
+	Line      int    `json:"line" minimum:"0" doc:"Index in the order's items."`
+	Quantity  int64  `json:"quantity,omitempty" minimum:"0" doc:"Units; 0 is money only."`
+	AmountFen *int64 `json:"amount_fen,omitempty" doc:"What these units cost the buyer unless given; never more than is left of the line."`
+}
+
+type refundedLineView struct {
+	Line      int   `json:"line"`
+	Quantity  int64 `json:"quantity"`
+	CalledOff int64 `json:"called_off" doc:"Units that had not left, and never will."`
+	AmountFen int64 `json:"amount_fen"`
 }
 
 type orderShipmentView struct {
 	Carrier    string    `json:"carrier"`
 	TrackingNo string    `json:"tracking_no"`
 	At         time.Time `json:"at"`
+}
+
+type orderNoteView struct {
+	At   time.Time `json:"at"`
+	What string    `json:"what"`
+	By   string    `json:"by" doc:"buyer, operator, system."`
+	Who  string    `json:"who,omitempty" doc:"For staff."`
+	Why  string    `json:"why,omitempty"`
+	Ref  string    `json:"ref,omitempty" doc:"Number of the request, refund or parcel."`
+}
+
+func (s *Service) getTimeline(ctx context.Context, in *idIn) (*struct{ Body web.Page[orderNoteView] }, error) {
+	notes, err := s.Timeline(ctx, web.ActorFrom(ctx), in.ID)
+	if err != nil {
+		return nil, err
+	}
+	page := web.Page[Note]{Items: notes}
+	return &struct{ Body web.Page[orderNoteView] }{web.MapPage(page, func(n Note) orderNoteView { return orderNoteView(n) })}, nil
 }
 
 type orderEventView struct {
@@ -334,6 +338,7 @@ func view(a web.Actor, o Order) orderView {
 		Items: make([]orderLineView, len(o.Lines)), Address: (*orderAddress)(o.Address), CreatedAt: o.CreatedAt, ExpiresAt: when(o.ExpiresAt), PaidAt: when(o.PaidAt),
 		Payments: make([]orderPaymentView, len(o.Payments)), Refunds: make([]orderRefundView, len(o.Refunds)), Timeline: make([]orderEventView, len(o.Timeline)),
 	}
+	v.Breakdown = viewBreakdown(o)
 	if a.Staff() {
 		v.Buyer = o.BuyerName
 	}
@@ -341,7 +346,7 @@ func view(a web.Actor, o Order) orderView {
 		v.Shipment = &orderShipmentView{o.Shipment.Carrier, o.Shipment.TrackingNo, o.Shipment.At}
 	}
 	for i, l := range o.Lines {
-		v.Items[i] = orderLineView{l.SKUID, l.Quantity, l.PriceFen, l.ProductID, l.Title, l.SKUName, l.Fresh, orNull(l.PinID), append([]string{}, l.Anchors...)}
+		v.Items[i] = orderLineView{l.SKUID, l.Quantity, l.PriceFen, l.ProductID, l.Title, l.SKUName, l.Fresh, orNull(l.PinID), append([]string{}, l.Anchors...), l.Gift}
 	}
 	for i, p := range o.Payments {
 		v.Payments[i] = viewPayment(p)
@@ -364,7 +369,11 @@ func viewPayment(p Payment) orderPaymentView {
 }
 
 func viewRefund(r Refund) orderRefundView {
-	return orderRefundView{r.ID, r.OrderID, r.AmountFen, r.Reason, r.Automatic, r.State, r.RequestedAt, when(r.SucceededAt)}
+	v := orderRefundView{r.ID, r.OrderID, r.AmountFen, r.Reason, r.Automatic, r.State, r.RequestedAt, when(r.SucceededAt), nil}
+	for _, l := range r.Lines {
+		v.Lines = append(v.Lines, refundedLineView(l))
+	}
+	return v
 }
 
 // orNull is how an absent id or name goes out.

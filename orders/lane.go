@@ -3,11 +3,14 @@ package orders
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
+	"github.com/duoduopin/duoduopin/internal/db"
 	"github.com/duoduopin/duoduopin/internal/fault"
 	"github.com/duoduopin/duoduopin/internal/stock"
 )
@@ -19,17 +22,39 @@ const (
 	maxBatch     = 256              // orders in one transaction
 	maxQueue     = 4096             // orders waiting; beyond it ErrBusy at once
 	batchTimeout = 10 * time.Second // of one transaction, when the database hangs
-	maxWait      = 15 * time.Second // of one buyer for an answer
+	maxWait      = 12 * time.Second // of one buyer for an answer
+	unwellFor    = 10 * time.Second // after a batch that the database did not take
 )
 
 // lane is the queue in front of the one goroutine that places.
 type lane struct {
 	queue chan *placing // full: ErrBusy
 	done  chan struct{} // closed when nobody places any more
+
+	failed *atomic.Int64 // Unix nanoseconds of the last batch that the database did not take; 0: it took the last one
+}
+
+// outcome notes whether the database took a batch.
+func (l *lane) outcome(err error, now time.Time) {
+	switch {
+	case err == nil:
+		l.failed.Store(0)
+	case db.Broken(err):
+		l.failed.Store(now.UnixNano())
+	}
+}
+
+// Ping answers whether orders could be placed: an error for some seconds after the database has not taken a batch. A
+// database whose disk is full answers everything else.
+func (s *Service) Ping(context.Context) error {
+	if at := s.lane.failed.Load(); at != 0 && time.Since(time.Unix(0, at)) < unwellFor {
+		return ErrUnavailable
+	}
+	return nil
 }
 
 func newLane() lane {
-	return lane{queue: make(chan *placing, maxQueue), done: make(chan struct{})}
+	return lane{queue: make(chan *placing, maxQueue), done: make(chan struct{}), failed: new(atomic.Int64)}
 }
 
 // placing is one placement on its way through the lane.
@@ -43,6 +68,7 @@ type placing struct {
 	replayed bool // the order had been placed before
 	err      error
 	limits   map[int64]int64 // session stock by SKU, where there is one
+	asked    int             // items that the buyer asked for; gifts stand behind them
 }
 
 // prepare validates a placement and gives it its identity.
@@ -55,7 +81,7 @@ func prepare(ctx context.Context, p Placement) (*placing, error) {
 	}
 	return &placing{
 		Placement: p, idem: fmt.Sprintf("%d:%d:%s", shopID, p.BuyerID, p.Key), bodyHash: p.hash(), ctx: ctx,
-		answered: make(chan struct{}),
+		answered: make(chan struct{}), asked: len(p.Items),
 	}, nil
 }
 
@@ -156,23 +182,34 @@ func (l *lane) fill(batch []*placing) []*placing {
 func (s *Service) placeAll(ctx context.Context, batch []*placing) {
 	first, again := uniqueKeys(batch)
 	err := s.placeBatch(ctx, first)
-	if err != nil && len(first) == 1 && conflicted(err) { // another process was there at the same moment
+	if err != nil && len(first) == 1 && db.Conflicted(err) { // another process was there at the same moment
 		err = s.placeBatch(ctx, first)
 	}
 	switch {
 	case err == nil:
-	case len(first) == 1, !conflicted(err) && broken(err):
+	case len(first) == 1, !db.Conflicted(err) && db.Broken(err):
 		for _, r := range first {
 			r.order, r.err = nil, s.unavailable(err)
 		}
 	default:
 		s.log.Warn("a batch of orders failed and is repeated one by one", "orders", len(first), "error", err.Error())
-		for _, r := range first {
-			s.placeAll(ctx, []*placing{r})
-		}
+		again = append(slices.Clone(first), again...)
 	}
-	for _, r := range again {
+	s.placeEach(ctx, again)
+}
+
+// placeEach places one by one, and gives up on the rest when the database has turned out not to work: each would wait in
+// vain for as long as the one before.
+func (s *Service) placeEach(ctx context.Context, all []*placing) {
+	for i, r := range all {
 		s.placeAll(ctx, []*placing{r})
+		if !errors.Is(r.err, ErrUnavailable) {
+			continue
+		}
+		for _, rest := range all[i+1:] {
+			rest.order, rest.err = nil, r.err
+		}
+		return
 	}
 }
 
@@ -195,7 +232,7 @@ func uniqueKeys(batch []*placing) (first, again []*placing) {
 func (s *Service) placeBatch(ctx context.Context, batch []*placing) error {
 	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
-	return s.db.Tx(ctx, func(ctx context.Context) error {
+	err := s.db.Tx(ctx, func(ctx context.Context) error {
 		if err := s.store.byIndex(ctx); err != nil {
 			return err
 		}
@@ -203,7 +240,7 @@ func (s *Service) placeBatch(ctx context.Context, batch []*placing) error {
 		if err != nil {
 			return err
 		}
-		for _, step := range []func(context.Context, []*placing) ([]*placing, error){s.offer, s.limitHolds, s.give} {
+		for _, step := range []func(context.Context, []*placing) ([]*placing, error){s.offer, s.price, s.limitHolds, s.give} {
 			if rest, err = step(ctx, rest); err != nil {
 				return err
 			}
@@ -215,8 +252,16 @@ func (s *Service) placeBatch(ctx context.Context, batch []*placing) error {
 		for i, r := range rest {
 			orders[i] = r.order
 		}
-		return s.store.insertOrders(ctx, orders)
+		if err := s.store.insertOrders(ctx, orders); err != nil {
+			return err
+		}
+		return s.keepPrices(ctx, orders)
 	})
+	if err != nil && ctx.Err() != nil { // whatever it broke: the time was over
+		err = errors.Join(ctx.Err(), err)
+	}
+	s.lane.outcome(err, time.Now())
+	return err
 }
 
 // recogniseRefused looks again at those who are to be refused: another process that sells from the same database may have
@@ -265,6 +310,7 @@ func (s *Service) recognise(ctx context.Context, batch []*placing) ([]*placing, 
 		case r.ctx.Err() != nil:
 			r.err = r.ctx.Err()
 		default:
+			r.Items = r.Items[:r.asked]
 			rest = append(rest, r)
 		}
 	}
@@ -321,9 +367,6 @@ func (r *placing) accept(offers Offers, s *Service) error {
 	if err != nil {
 		return err
 	}
-	if err := r.expects(total); err != nil {
-		return err
-	}
 	r.limits = map[int64]int64{}
 	for _, l := range lines {
 		if n := offers.Items[l.SKUID].SessionStock; n >= 0 {
@@ -360,10 +403,14 @@ func (o *Order) pin() {
 	}
 }
 
-// limitHolds refuses who already holds too much of a SKU unpaid.
+// limitHolds refuses who already holds a SKU unpaid. It looks after the session stock has been locked, so that another
+// process that sells the same from the same database has either committed or waits.
 func (s *Service) limitHolds(ctx context.Context, batch []*placing) ([]*placing, error) {
 	if !s.limits || len(batch) == 0 {
 		return batch, nil
+	}
+	if _, err := s.store.lockTaken(ctx, takenKeys(batch)); err != nil {
+		return nil, err
 	}
 	buyers := make([]int64, 0, len(batch))
 	for _, r := range batch {
@@ -376,8 +423,8 @@ func (s *Service) limitHolds(ctx context.Context, batch []*placing) ([]*placing,
 	}
 	return keep(batch, func(r *placing) error {
 		for _, l := range r.order.Lines {
-			if h := open[holdKey{r.BuyerID, l.SKUID}]; h.count >= maxOpenHolds {
-				return ErrOpenHold.Saying("you already hold this unpaid in order " + h.order + " and others; pay or cancel one first")
+			if h := open[holdKey{r.BuyerID, l.SKUID}]; h.count >= maxOpenHolds && !l.Gift {
+				return ErrOpenHold.Saying("you already hold this unpaid in order " + h.order + "; pay or cancel it first")
 			}
 		}
 		for _, l := range r.order.Lines {
@@ -490,10 +537,26 @@ func stockLines(lines []Line) []stock.Line {
 	return out
 }
 
-// release gives back what cancelled or expired orders held, SKU by SKU in id order over all of them, so that two
-// processes can't wait for each other.
+// release gives back what cancelled or expired orders held, all in one go.
 func (s *Service) release(ctx context.Context, orders []*Order) error {
-	return s.moveStock(ctx, orders, s.stock.Release, -1)
+	if len(orders) == 0 {
+		return nil
+	}
+	if err := s.giveBack(ctx, orders); err != nil {
+		return err
+	}
+	counted := map[takenKey]int64{}
+	holds := make([]stock.Hold, len(orders))
+	for i, o := range orders {
+		holds[i] = holdOf(o)
+		for _, l := range o.Lines {
+			counted[takenKey{o.SessionID, l.SKUID}] -= l.Quantity
+		}
+	}
+	if err := s.store.addTaken(ctx, counted); err != nil {
+		return err
+	}
+	return s.stock.Release(ctx, holds)
 }
 
 // moveStock tells the catalogue line by line in SKU order, and counts session stock by sign (0: not at all).

@@ -14,6 +14,7 @@ type metrics struct {
 	batch     prometheus.Histogram
 	callbacks *prometheus.CounterVec
 	expired   prometheus.Counter
+	failed    prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, queued func() float64) metrics {
@@ -35,9 +36,12 @@ func newMetrics(reg prometheus.Registerer, queued func() float64) metrics {
 		expired: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "duoduopin_orders_expired_total", Help: "Unpaid orders whose hold ran out.",
 		}),
+		failed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "duoduopin_orders_refunds_failed_total", Help: "Refunds that a payment provider refused or ended; each waits for an operator.",
+		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.orders, m.seconds, m.batch, m.callbacks, m.expired, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		reg.MustRegister(m.orders, m.seconds, m.batch, m.callbacks, m.expired, m.failed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "duoduopin_orders_queue_orders", Help: "Orders waiting in front of the placing lane.",
 		}, queued))
 	}

@@ -142,5 +142,5 @@ func Migrations() []db.Migration {
 			}
 		}
 		return g.Exec("CREATE INDEX orders_pending_expiry ON orders (expires_ms) WHERE state = 'pending'").Error
-	}}}
+	}}, collectStep(), priceStep(), aftersaleStep()}
 }

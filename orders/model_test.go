@@ -13,7 +13,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/duoduopin/duoduopin/internal/db"
+	"github.com/duoduopin/duoduopin/internal/fault"
 	"github.com/duoduopin/duoduopin/internal/testshop"
+	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/orders"
 )
 
@@ -75,7 +77,7 @@ type livesShop struct {
 }
 
 func newLives(t *testing.T, d *db.DB, run int) *livesShop {
-	for _, table := range []string{"orders", "order_lines", "order_events", "order_session_stock", "order_payments", "payment_callbacks", "order_refunds", "ledger_entries", "order_outbox"} {
+	for _, table := range []string{"orders", "order_lines", "order_events", "order_session_stock", "order_payments", "payment_callbacks", "order_refunds", "ledger_entries", "order_outbox", "order_units", "order_refund_lines", "order_replacements"} {
 		if err := d.Write(t.Context()).Exec("DELETE FROM " + table).Error; err != nil {
 			t.Fatal(err)
 		}
@@ -143,6 +145,33 @@ func lives(rt *rapid.T, l *livesShop) {
 			l.call("operator1", "POST", "/api/v1/orders/"+m.id+"/refunds", body, "Idempotency-Key", key)
 		},
 	}
+	acts["send a parcel"] = func(rt *rapid.T) {
+		n := rapid.Int64Range(1, 5).Draw(rt, "units")
+		err := l.svc.Dispatch(signedIn(), pick().id, orders.Dispatch{Carrier: "SF", TrackingNo: "1", Pieces: []orders.Piece{{Line: rapid.IntRange(0, 1).Draw(rt, "line"), Quantity: n}}})
+		mustBeFault(rt, err)
+	}
+	acts["refund lines"] = func(rt *rapid.T) {
+		m := pick()
+		ask := orders.RefundAsk{Reason: "x", Key: fmt.Sprint("l", rapid.IntRange(1, 6).Draw(rt, "key")), Returned: rapid.Bool().Draw(rt, "returned")}
+		for line := range rapid.IntRange(1, 2).Draw(rt, "lines") {
+			one := orders.RefundLine{Line: line, Quantity: rapid.Int64Range(0, 20).Draw(rt, "units")}
+			if one.Quantity == 0 || rapid.IntRange(0, 3).Draw(rt, "own amount") == 0 {
+				fen := rapid.Int64Range(0, 30000).Draw(rt, "fen")
+				one.AmountFen = &fen
+			}
+			ask.Lines = append(ask.Lines, one)
+		}
+		_, err := l.svc.Refund(signedIn(), operator(), m.id, ask)
+		mustBeFault(rt, err)
+	}
+	acts["goods come back"] = func(rt *rapid.T) {
+		n := rapid.Int64Range(1, 5).Draw(rt, "units")
+		mustBeFault(rt, l.svc.TakeBack(signedIn(), pick().id, "return:x", []orders.Piece{{Line: rapid.IntRange(0, 1).Draw(rt, "line"), Quantity: n}}))
+	}
+	acts["replace"] = func(rt *rapid.T) {
+		ref := fmt.Sprint("exchange:", rapid.IntRange(1, 3).Draw(rt, "ref"))
+		mustBeFault(rt, l.svc.Replace(signedIn(), pick().id, ref, orders.Dispatch{Carrier: "SF", TrackingNo: "2"}, []orders.Replacement{{Line: 0, SKUID: scarfBlue, Quantity: 1}}))
+	}
 	acts[""] = func(rt *rapid.T) { l.check(rt) }
 	rt.Repeat(acts)
 }
@@ -161,6 +190,7 @@ func (l *livesShop) check(rt *rapid.T) {
 			rt.Fatalf("refunded %d after %d, paid %d", o.RefundedFen, m.refunded, o.PaidFen)
 		}
 		m.state, m.refunded = o.State, o.RefundedFen
+		l.checkUnits(rt, o)
 	}
 	if err := l.broken(); err != nil {
 		rt.Fatal(err)
@@ -169,6 +199,33 @@ func (l *livesShop) check(rt *rapid.T) {
 		rt.Fatalf("5xx: %v", l.raised)
 	}
 }
+
+// checkUnits wants no line to have given more money or units than it had.
+func (l *livesShop) checkUnits(rt *rapid.T, o orders.Order) {
+	units, err := l.svc.Units(context.Background(), operator(), o.ID)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	var refunded int64
+	for _, u := range units {
+		refunded += u.RefundedFen
+		if u.RefundedFen > u.PaidFen || u.CalledOff+u.Sent > u.Quantity || u.Returned > u.Sent || u.RefundedUnits > u.Quantity || u.Freed > u.CalledOff+u.Returned {
+			rt.Fatalf("%+v", u)
+		}
+	}
+	if o.PaidFen > 0 && refunded != o.RefundedFen {
+		rt.Fatalf("lines gave back %d, the order %d", refunded, o.RefundedFen)
+	}
+}
+
+// mustBeFault lets refusals pass and nothing else.
+func mustBeFault(rt *rapid.T, err error) {
+	if err != nil && fault.KindOf(err) == fault.Internal {
+		rt.Fatal(err)
+	}
+}
+
+func signedIn() context.Context { return web.WithActor(context.Background(), operator()) }
 
 func reachable(from, to orders.State) bool {
 	return orders.May(from, to)

@@ -24,8 +24,10 @@ import (
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/db"
 	"github.com/duoduopin/duoduopin/internal/fault"
+	"github.com/duoduopin/duoduopin/internal/pay"
 	"github.com/duoduopin/duoduopin/internal/stock"
 	"github.com/duoduopin/duoduopin/internal/web"
+	"github.com/duoduopin/duoduopin/pricing"
 )
 
 // Faults that leave this package. Those of Stock (code "sold-out") pass through as they are.
@@ -43,9 +45,6 @@ var (
 	ErrAlreadyPaid   = fault.New(fault.Conflict, "already-paid", "this order has been paid")
 	ErrExpired       = fault.New(fault.Conflict, "order-expired", "the time to pay is over; place the order again")
 	ErrNotPaid       = fault.New(fault.Conflict, "not-paid", "nothing has been paid that could be refunded")
-	ErrForged        = fault.New(fault.Forbidden, "bad-signature", "the signature does not fit")
-	ErrStale         = fault.New(fault.Forbidden, "stale-callback", "the timestamp is more than five minutes off")
-	ErrBadCallback   = fault.New(fault.BadRequest, "bad-callback", "this is not a callback of that provider")
 	errNotSettleable = fault.Bad("settle", "only the sandbox can settle on request")
 )
 
@@ -56,8 +55,8 @@ type Stock interface {
 	Reserve(ctx context.Context, holds []stock.Hold) ([]error, error)
 	// Sell moves reserved to sold, at payment.
 	Sell(ctx context.Context, ref string, lines []stock.Line) error
-	// Release moves reserved to free, at cancel or expiry.
-	Release(ctx context.Context, ref string, lines []stock.Line) error
+	// Release moves reserved to free, at cancel or expiry, for many orders at once.
+	Release(ctx context.Context, holds []stock.Hold) error
 	// Return moves sold to free: refunded before it was shipped.
 	Return(ctx context.Context, ref string, lines []stock.Line) error
 }
@@ -118,6 +117,7 @@ type Order struct {
 	Anchor       string // the single holder of the pin, else empty
 	Address      *Address
 	Lines        []Line
+	Breakdown    *pricing.Breakdown // nil: nothing but the lines at their prices
 	CreatedAt    time.Time
 	ExpiresAt    time.Time // zero for imported orders
 	PaidAt       time.Time
@@ -138,6 +138,7 @@ type Line struct {
 	Fresh            bool
 	PinID            int64
 	Anchors          []string
+	Gift             bool // came along with the others
 }
 
 // Address is where an order goes.
@@ -172,11 +173,16 @@ type Config struct {
 	SandboxSecret []byte                // key of the sandbox provider's callbacks; empty: made once and kept in the database
 	HoldFor       time.Duration         // how long an unpaid order keeps its stock where the session does not say; 0 = 15 minutes
 	Log           *slog.Logger          // nil: slog.Default
+	Providers     []pay.Provider        // ways to pay besides the sandbox
+	NoSandbox     bool                  // real money only
+	PublicURL     string                // under which buyers reach the shop, to come back to from a provider's page; "https://..."
+	Pricing       Pricing               // nil: the shelf's prices and nothing else
+	Hooks         Hooks
 }
 
 const (
 	defaultHold  = 15 * time.Minute
-	maxOpenHolds = 5
+	maxOpenHolds = 1 // unpaid orders of one buyer that hold the same SKU
 	shopID       = 1 // in every unique key, for the day when one database holds several shops
 )
 
@@ -193,8 +199,11 @@ type Service struct {
 	room     Room
 	audit    Audit
 	metrics  metrics
+	pricing  Pricing
+	hooks    Hooks
 
-	providers map[string]Provider
+	providers map[string]pay.Provider
+	public    string
 	lane      lane
 	wake      chan struct{} // one token: there is something to tell
 	stopping  atomic.Bool
@@ -215,25 +224,29 @@ func New(c Config, st Stock, sessions Sessions, room Room, audit Audit) (*Servic
 	}
 	s := &Service{
 		db: c.DB, store: store{c.DB}, clock: c.Clock, log: c.Log, limits: c.Limits, holdFor: c.HoldFor,
-		stock: st, sessions: sessions, room: room, audit: audit,
+		stock: st, sessions: sessions, room: room, audit: audit, pricing: c.Pricing, hooks: c.Hooks,
 		lane: newLane(), wake: make(chan struct{}, 1), worker: newID(c.Clock.Now()),
 		secret: secretKeeper{key: c.SandboxSecret},
 	}
 	s.metrics = newMetrics(c.Registerer, func() float64 { return float64(len(s.lane.queue)) })
-	s.providers = map[string]Provider{}
-	for _, p := range []Provider{sandbox{secret: s.sandboxSecret, clock: c.Clock}} {
+	s.providers, s.public = map[string]pay.Provider{}, c.PublicURL
+	if !c.NoSandbox {
+		s.providers[SandboxName] = sandbox{secret: s.sandboxSecret, clock: c.Clock, store: s.store}
+	}
+	for _, p := range c.Providers {
 		s.providers[p.Name()] = p
 	}
 	return s, nil
 }
 
-// Run owns the placing lane, the sweeper of expired holds and the teller of rooms, and returns when ctx has ended and all
-// three have finished; what had been queued by then is still placed.
+// Run owns the placing lane, the sweeper of expired holds, the teller of rooms and the collector of payments, and returns
+// when ctx has ended and all have finished; what had been queued by then is still placed.
 func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { s.runLane(ctx); return nil })
 	g.Go(func() error { s.runSweeper(ctx); return nil })
 	g.Go(func() error { s.runTeller(ctx); return nil })
+	g.Go(func() error { s.runCollector(ctx); return nil })
 	return g.Wait()
 }
 
@@ -275,22 +288,6 @@ func (s *Service) List(ctx context.Context, a web.Actor, f Filter) ([]Order, err
 	return s.store.list(ctx, f, buyer)
 }
 
-// Quote prices a cart at this moment without writing anything.
-func (s *Service) Quote(ctx context.Context, sessionID int64, items []Item) ([]Line, int64, error) {
-	p := Placement{SessionID: sessionID, Items: items}
-	if err := p.normalise(); err != nil {
-		return nil, 0, err
-	}
-	offers, err := s.sessions.Offers(ctx, sessionID, p.skus())
-	if err != nil {
-		return nil, 0, err
-	}
-	if !offers.Open {
-		return nil, 0, ErrNotOpen
-	}
-	return p.price(offers)
-}
-
 // Cancel gives up an unpaid order, for its buyer or an operator, and frees its stock. Cancelling twice is fine.
 func (s *Service) Cancel(ctx context.Context, a web.Actor, id string) (Order, error) {
 	return s.change(ctx, a, id, func(ctx context.Context, o *Order) error {
@@ -322,12 +319,10 @@ func (s *Service) Ship(ctx context.Context, a web.Actor, id, carrier, trackingNo
 		if o.State == Shipped && o.Shipment.Carrier == carrier && o.Shipment.TrackingNo == trackingNo {
 			return nil
 		}
-		if err := s.audit.Record(ctx, "order.ship", o.ID, map[string]any{"carrier": carrier, "tracking_no": trackingNo}); err != nil {
-			return err
+		if o.State != Paid {
+			return ErrState.Saying("an order that is " + string(o.State) + " can't become " + string(Shipped))
 		}
-		return s.move(ctx, o, Shipped, "shipped", "operator", change{
-			"carrier": carrier, "tracking_no": trackingNo, "shipped_ms": db.Millis(s.clock.Now()),
-		})
+		return s.dispatch(ctx, o, Dispatch{Carrier: carrier, TrackingNo: trackingNo, Source: "hand"})
 	})
 }
 
@@ -346,6 +341,9 @@ func (s *Service) SetAddress(ctx context.Context, a web.Actor, id string, to Add
 			if err := s.audit.Record(ctx, "order.address", o.ID, nil); err != nil {
 				return err
 			}
+		}
+		if err := s.samePostage(ctx, o, to); err != nil {
+			return err
 		}
 		if err := s.store.setAddress(ctx, o.ID, o.State, to); err != nil {
 			return err
@@ -393,7 +391,10 @@ func (s *Service) move(ctx context.Context, o *Order, to State, what, by string,
 		return err
 	}
 	o.State = to
-	return s.store.addEvent(ctx, o.ID, Event{At: s.clock.Now(), What: what, By: by})
+	if err := s.note(ctx, o.ID, Note{What: what, By: by}); err != nil {
+		return err
+	}
+	return s.told(ctx, *o)
 }
 
 // Taken gives how much of each SKU a session's open and paid orders hold, for its session stock.

@@ -3,12 +3,13 @@ package orders
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/duoduopin/duoduopin/internal/db"
 	"github.com/duoduopin/duoduopin/internal/fault"
-	"github.com/duoduopin/duoduopin/internal/web"
+	"github.com/duoduopin/duoduopin/internal/pay"
 )
 
 // PaymentState is where a payment stands.
@@ -36,38 +37,13 @@ type Payment struct {
 }
 
 // Currency is the only one the shop takes.
-const Currency = "CNY"
+const Currency = pay.Currency
 
 // roomChannel is the channel of what is bought here; all others are imported.
 const roomChannel = "room"
 
-// Provider is a way to pay: the sandbox now, WeChat Pay and Alipay behind the same verbs later.
-type Provider interface {
-	// Name is its name in routes and rows.
-	Name() string
-	// Start begins a payment and says where the buyer goes to pay.
-	Start(ctx context.Context, p Payment) (StartResult, error)
-	// ParseCallback authenticates and reads what the provider sent: the signature over the raw bytes, its timestamp and the
-	// merchant. It must not touch the database but for its key.
-	ParseCallback(ctx context.Context, header http.Header, raw []byte) (Callback, error)
-	// Query asks for a payment whose callback did not come; false: not settled.
-	Query(ctx context.Context, p Payment) (Callback, bool, error)
-	// Refund sends money back; repeated with the same refund it does nothing more.
-	Refund(ctx context.Context, p Payment, r Refund) error
-}
-
-// StartResult is where the buyer goes to pay; empty for the sandbox.
-type StartResult struct{ URL string }
-
-// Callback is a provider's word, authenticated, that money has come.
-type Callback struct {
-	ProviderID string // unique per provider
-	PaymentID  string
-	OrderID    string
-	AmountFen  int64
-	Currency   string
-	SettledAt  time.Time
-}
+// Callback is a provider's word, authenticated, about a payment or a refund.
+type Callback = pay.Notice
 
 // Outcome is what became of a callback.
 type Outcome string
@@ -79,93 +55,32 @@ const (
 	Duplicate   Outcome = "duplicate"   // had been applied before
 	Returned    Outcome = "returned"    // too late or a second payment: the money goes back
 	Quarantined Outcome = "quarantined" // does not fit (amount, currency, payment): a person has to look
+	Noted       Outcome = "noted"       // moves no money by itself: a payment was closed, a refund has an end
 )
 
 // maxCallback is the largest callback in bytes.
 const maxCallback = 64 << 10
-
-// Pay starts a payment of the actor's own order. With settle the sandbox settles at once, through the same way that a
-// callback from outside takes. Repeating it gives the payment that there is; a paid order is not paid again: with a key
-// other than that of its payment, or another provider, ErrAlreadyPaid.
-func (s *Service) Pay(ctx context.Context, a web.Actor, orderID, provider string, settle bool, key string) (Payment, error) {
-	via, ok := s.providers[provider]
-	if !ok {
-		return Payment{}, fault.Bad("provider", "unknown; there is: "+SandboxName)
-	}
-	var p Payment
-	err := s.db.Tx(ctx, func(ctx context.Context) error {
-		o, err := s.store.lockOrder(ctx, orderID)
-		if err != nil {
-			return err
-		}
-		if a.AccountID == 0 || a.AccountID != o.BuyerID {
-			return fault.Missing("order")
-		}
-		p, err = s.openPayment(ctx, &o, provider, key)
-		return err
-	})
-	if err != nil || p.State != PaymentPending {
-		return p, err
-	}
-	if _, err := via.Start(ctx, p); err != nil {
-		return Payment{}, err
-	}
-	if !settle {
-		return p, nil
-	}
-	sb, ok := via.(sandbox)
-	if !ok {
-		return Payment{}, errNotSettleable
-	}
-	header, raw, err := sb.settle(ctx, p, s.clock.Now())
-	if err != nil {
-		return Payment{}, err
-	}
-	if _, err := s.Receive(ctx, provider, header, raw); err != nil {
-		return Payment{}, err
-	}
-	return s.store.payment(ctx, p.ID)
-}
-
-// openPayment gives the payment that the order has or may have now, making it if need be.
-func (s *Service) openPayment(ctx context.Context, o *Order, provider, key string) (Payment, error) {
-	switch {
-	case o.State.captured():
-		for _, p := range o.Payments {
-			if p.State == PaymentSettled && p.Provider == provider && (key == "" || key == p.idem) {
-				return p, nil
-			}
-		}
-		return Payment{}, ErrAlreadyPaid
-	case o.State == Cancelled && o.Reason == "expired":
-		return Payment{}, ErrExpired
-	case o.State != Pending:
-		return Payment{}, ErrState.Saying("an order that is " + string(o.State) + " can't be paid")
-	case !s.clock.Now().Before(o.ExpiresAt):
-		return Payment{}, ErrExpired
-	}
-	for _, p := range o.Payments {
-		if p.State == PaymentPending && p.Provider == provider {
-			return p, nil
-		}
-	}
-	now := s.clock.Now().Truncate(time.Millisecond)
-	p := Payment{ID: newID(now), OrderID: o.ID, Provider: provider, State: PaymentPending, AmountFen: o.TotalFen, CreatedAt: now, idem: key}
-	return p, s.store.addPayments(ctx, []Payment{p})
-}
 
 // Receive takes a callback: authenticated, stored raw in a commit of its own, then applied once. What is not authentic
 // is refused and not stored, since anybody may send it. A nil error tells the provider to stop repeating.
 func (s *Service) Receive(ctx context.Context, provider string, header http.Header, raw []byte) (Outcome, error) {
 	via, ok := s.providers[provider]
 	if !ok {
-		return "", fault.Missing("provider")
+		return "", pay.ErrForged // as for everybody who can't sign: who asks learns nothing
 	}
 	cb, err := via.ParseCallback(ctx, header, raw)
 	if err != nil {
 		s.metrics.callbacks.WithLabelValues("refused").Inc()
+		if errors.Is(err, pay.ErrStale) && cb.PaymentID != "" { // real but old: the provider itself is asked instead
+			return "", errors.Join(err, s.store.hurry(ctx, provider, cb.PaymentID, s.clock.Now()))
+		}
 		return "", err
 	}
+	return s.take(ctx, provider, cb, raw)
+}
+
+// take stores and applies what a provider said, by a callback or as an answer to a question.
+func (s *Service) take(ctx context.Context, provider string, cb Callback, raw []byte) (Outcome, error) {
 	id, err := s.store.saveCallback(ctx, provider, cb, raw, s.clock.Now())
 	if err != nil {
 		return "", err
@@ -178,7 +93,14 @@ func (s *Service) applyStored(ctx context.Context, id int64, provider string, cb
 	var outcome Outcome
 	var back string
 	err := s.db.Tx(ctx, func(ctx context.Context) (err error) {
-		outcome, back, err = s.apply(ctx, provider, cb)
+		switch {
+		case cb.RefundID != "":
+			outcome, back, err = s.wakeRefund(ctx, provider, cb)
+		case cb.Status != "" && cb.Status != pay.Success:
+			outcome = Noted
+		default:
+			outcome, back, err = s.apply(ctx, provider, cb)
+		}
 		if err != nil {
 			return err
 		}
@@ -190,7 +112,7 @@ func (s *Service) applyStored(ctx context.Context, id int64, provider string, cb
 	s.metrics.callbacks.WithLabelValues(string(outcome)).Inc()
 	if back != "" && !db.InTx(ctx) { // inside a larger transaction the worker does it after the commit
 		if _, err := s.finishRefund(ctx, back); err != nil {
-			s.log.Warn("an automatic refund waits for its repeat", "refund", back, "error", err.Error())
+			s.log.Warn("a refund waits for its repeat", "refund", back, "error", err.Error())
 		}
 	}
 	return outcome, nil
@@ -200,7 +122,7 @@ func (s *Service) applyStored(ctx context.Context, id int64, provider string, cb
 func (s *Service) apply(ctx context.Context, provider string, cb Callback) (Outcome, string, error) {
 	p, err := s.store.payment(ctx, cb.PaymentID)
 	if fault.KindOf(err) == fault.NotFound || err == nil && (p.Provider != provider || p.OrderID != cb.OrderID) {
-		return s.quarantine(ctx, cb, "no such payment")
+		return s.quarantine(ctx, provider, cb, "no such payment")
 	} else if err != nil {
 		return "", "", err
 	}
@@ -211,37 +133,30 @@ func (s *Service) apply(ctx context.Context, provider string, cb Callback) (Outc
 	if p, err = s.store.payment(ctx, p.ID); err != nil { // again, now that nobody else can change it
 		return "", "", err
 	}
-	used, err := s.store.providerIDUsed(ctx, provider, cb.ProviderID)
+	other, known, err := s.store.byProviderID(ctx, provider, cb.ProviderID)
 	switch {
 	case err != nil:
 		return "", "", err
-	case p.ProviderID == cb.ProviderID && p.State != PaymentPending:
+	case known && (other.ID == p.ID || other.OrderID == o.ID && other.State == PaymentReturned):
 		return Duplicate, "", nil
-	case p.State != PaymentPending:
-		return s.quarantine(ctx, cb, "the payment has settled under another number")
-	case used:
-		return s.quarantine(ctx, cb, "the number belongs to another payment")
-	case cb.AmountFen != p.AmountFen || cb.Currency != Currency:
-		return s.quarantine(ctx, cb, "wrong amount or currency")
+	case known:
+		return s.quarantine(ctx, provider, cb, "the number belongs to another payment")
+	case cb.AmountFen < 1 && p.AmountFen > 0, cb.Currency != Currency, p.State == PaymentPending && cb.AmountFen != p.AmountFen:
+		return s.quarantine(ctx, provider, cb, "wrong amount or currency")
+	case p.State != PaymentPending: // the same payment under another number: a second transaction
+		id, err := s.sendBackMore(ctx, &o, p, cb)
+		return Returned, id, err
 	}
 	return s.capture(ctx, &o, p, cb)
 }
 
-// quarantine leaves the order as it is and tells a person.
-func (s *Service) quarantine(ctx context.Context, cb Callback, why string) (Outcome, string, error) {
-	s.log.Error("a payment callback does not fit and is quarantined", "order", cb.OrderID, "payment", cb.PaymentID, "why", why)
-	return Quarantined, "", s.audit.Record(ctx, "payment.quarantined", cb.OrderID, map[string]any{
-		"payment": cb.PaymentID, "amount_fen": cb.AmountFen, "currency": cb.Currency, "why": why,
-	})
-}
-
 // capture takes the money: for a pending order, for an expired one that can still be had, else to send it back.
 func (s *Service) capture(ctx context.Context, o *Order, p Payment, cb Callback) (Outcome, string, error) {
-	p.ProviderID, p.SettledAt = cb.ProviderID, cb.SettledAt.Truncate(time.Millisecond).UTC()
+	p.ProviderID, p.SettledAt = cb.ProviderID, cb.At.Truncate(time.Millisecond).UTC()
 	ok := o.State == Pending
 	if o.State == Cancelled && o.Reason == "expired" { // who cancelled on purpose gets the money back
 		var err error
-		if ok, err = s.reserveAgain(ctx, o); err != nil {
+		if ok, err = s.holdAgain(ctx, o); err != nil {
 			return "", "", err
 		}
 	}
@@ -298,6 +213,25 @@ func (s *Service) sendBack(ctx context.Context, o *Order, p Payment) (refundID s
 	if err := s.store.settlePayment(ctx, p); err != nil {
 		return "", err
 	}
+	return s.bookReturn(ctx, o, p, "payment:"+p.ID, "paid too late or twice")
+}
+
+// sendBackMore is sendBack of a further transaction under the number of a payment that has settled: it becomes a payment of
+// its own.
+func (s *Service) sendBackMore(ctx context.Context, o *Order, p Payment, cb Callback) (refundID string, err error) {
+	now := s.clock.Now().Truncate(time.Millisecond)
+	more := Payment{
+		ID: newID(now), OrderID: o.ID, Provider: p.Provider, ProviderID: cb.ProviderID, State: PaymentReturned, AmountFen: cb.AmountFen,
+		CreatedAt: now, SettledAt: cb.At.Truncate(time.Millisecond).UTC(),
+	}
+	if err := s.store.addPayments(ctx, []Payment{more}); err != nil {
+		return "", err
+	}
+	return s.bookReturn(ctx, o, more, "payment:"+more.ID, "paid too late or twice")
+}
+
+// bookReturn writes that p came and goes back: ledger, automatic refund, audit, timeline.
+func (s *Service) bookReturn(ctx context.Context, o *Order, p Payment, idem, reason string) (refundID string, err error) {
 	if p.AmountFen == 0 {
 		return "", nil
 	}
@@ -306,8 +240,8 @@ func (s *Service) sendBack(ctx context.Context, o *Order, p Payment) (refundID s
 	}
 	now := s.clock.Now().Truncate(time.Millisecond)
 	r := Refund{
-		ID: newID(now), OrderID: o.ID, PaymentID: p.ID, AmountFen: p.AmountFen, Reason: "paid too late or twice",
-		Automatic: true, State: RefundRequested, By: "system", RequestedAt: now, idem: "payment:" + p.ID,
+		ID: newID(now), OrderID: o.ID, PaymentID: p.ID, AmountFen: p.AmountFen, Reason: reason,
+		Automatic: true, State: RefundRequested, By: "system", RequestedAt: now, idem: idem,
 	}
 	if err := s.store.addRefund(ctx, r); err != nil {
 		return "", err
@@ -315,7 +249,7 @@ func (s *Service) sendBack(ctx context.Context, o *Order, p Payment) (refundID s
 	if err := s.audit.Record(ctx, "payment.returned", o.ID, map[string]any{"payment": p.ID, "amount_fen": p.AmountFen}); err != nil {
 		return "", err
 	}
-	return r.ID, s.store.addEvent(ctx, o.ID, Event{At: now, What: "a payment came too late or twice and goes back", By: "system"})
+	return r.ID, s.store.addEvent(ctx, o.ID, Event{At: now, What: "a payment goes back: " + reason, By: "system"})
 }
 
 // post writes one double entry: what debit gains, credit loses.
@@ -333,7 +267,7 @@ func (s *Service) post(ctx context.Context, ref, orderID string, at time.Time, d
 func (s *Service) soldRows(o *Order) []outboxRow {
 	rows := make([]outboxRow, len(o.Lines))
 	for i, l := range o.Lines {
-		data, _ := json.Marshal(sold{ProductID: l.ProductID, SKUID: l.SKUID, Title: l.Title, Quantity: l.Quantity, Buyer: o.BuyerInitial}) // plain values
+		data, _ := json.Marshal(sold{ProductID: l.ProductID, SKUID: l.SKUID, Title: l.Title, Quantity: l.Quantity, Buyer: o.BuyerInitial, BuyerID: o.BuyerID}) // plain values
 		rows[i] = outboxRow{SessionID: o.SessionID, Type: "sold", Data: string(data), CreatedMs: db.Millis(s.clock.Now())}
 	}
 	return rows
@@ -345,7 +279,8 @@ type sold struct {
 	SKUID     int64  `json:"sku_id"`
 	Title     string `json:"title"`
 	Quantity  int64  `json:"quantity"`
-	Buyer     string `json:"buyer"` // first letter only
+	Buyer     string `json:"buyer"`              // first letter only
+	BuyerID   int64  `json:"buyer_id,omitempty"` // for who asks for consent; never for the room
 }
 
 // Settlement says that an order was paid, and when; the zero time is now.

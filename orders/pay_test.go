@@ -113,8 +113,8 @@ func TestCallbacksRefused(t *testing.T) {
 		if a := s.callBack(good); a.field("outcome") != "applied" {
 			t.Fatalf("the good one after all that: %s", a.body)
 		}
-		if a := s.callBack(callback{ID: "sb_9", PaymentID: payment, OrderID: id, AmountFen: 12800}); a.field("outcome") != "quarantined" {
-			t.Fatalf("the same payment under another number: %s", a.body)
+		if a := s.callBack(callback{ID: "sb_9", PaymentID: payment, OrderID: "another", AmountFen: 12800}); a.field("outcome") != "quarantined" {
+			t.Fatalf("the same payment for another order: %s", a.body)
 		}
 		s.whole()
 	})
@@ -289,11 +289,14 @@ func TestTwoSweepersExpireOnce(t *testing.T) {
 }
 
 // place puts n orders of one red scarf each, by n buyers.
-func place(t *testing.T, s *shop, n int) []orders.Order {
+func place(t *testing.T, s *shop, n int) []orders.Order { return placeAs(t, s, 1, n) }
+
+// placeAs places one order each for n buyers, the first of them with this id.
+func placeAs(t *testing.T, s *shop, first, n int) []orders.Order {
 	t.Helper()
 	var all []orders.Placement
 	for i := range n {
-		all = append(all, orders.Placement{BuyerID: int64(i + 1), BuyerName: fmt.Sprint("buyer", i+1), SessionID: show, Items: []orders.Item{{SKUID: scarfRed, Quantity: 1}}, Key: "k"})
+		all = append(all, orders.Placement{BuyerID: int64(i + first), BuyerName: fmt.Sprint("buyer", i+first), SessionID: show, Items: []orders.Item{{SKUID: scarfRed, Quantity: 1}}, Key: "k"})
 	}
 	placed, err := s.svc.PlaceAll(t.Context(), all)
 	if err != nil {
@@ -325,7 +328,7 @@ func TestRoomIsTold(t *testing.T) {
 			t.Fatalf("%d, %v", n, err)
 		}
 		heard := s.room.all()
-		if len(heard) != 5 || heard[0] != `1 sold {"product_id":1,"sku_id":11,"title":"羊绒围巾","quantity":1,"buyer":"b"}` || !strings.Contains(heard[4], `"quantity":8`) {
+		if len(heard) != 5 || heard[0] != `1 sold {"product_id":1,"sku_id":11,"title":"羊绒围巾","quantity":1,"buyer":"b","buyer_id":1}` || !strings.Contains(heard[4], `"quantity":8`) {
 			t.Fatalf("heard %q", heard)
 		}
 		s.clock.Advance(time.Hour)
@@ -430,7 +433,7 @@ func TestDatabaseGone(t *testing.T) {
 				}
 			}
 		})
-		s.order("buyer1", "k2", scarfRed, 1)
+		s.order("buyer2", "k2", scarfRed, 1)
 		s.whole()
 	})
 }

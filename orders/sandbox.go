@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"github.com/duoduopin/duoduopin/internal/clock"
+	"github.com/duoduopin/duoduopin/internal/db"
+	"github.com/duoduopin/duoduopin/internal/pay"
 )
 
 // SandboxName is the sandbox provider's name in routes and rows.
-const SandboxName = "sandbox"
+const SandboxName = pay.Sandbox
 
 // The sandbox speaks as real providers do: a JSON body, signed with a shared key over TIMESTAMP "\n" NONCE "\n" BODY "\n".
 const (
@@ -23,13 +25,13 @@ const (
 	sandboxTimestamp = "Sandbox-Timestamp" // Unix seconds of sending
 	sandboxNonce     = "Sandbox-Nonce"
 	sandboxSignature = "Sandbox-Signature" // HMAC-SHA256 in hex
-	callbackWindow   = 5 * time.Minute
 )
 
-// sandbox is a provider without a bank: money comes when it is asked to.
+// sandbox is a provider without a bank: money comes when a person says so on its page, or when it is asked to.
 type sandbox struct {
 	secret func(context.Context) ([]byte, error)
 	clock  clock.Clock
+	store  store
 }
 
 // sandboxBody is the body of the sandbox's callback.
@@ -46,16 +48,49 @@ type sandboxBody struct {
 // Name is SandboxName.
 func (sandbox) Name() string { return SandboxName }
 
-// Start has nobody to tell.
-func (sandbox) Start(context.Context, Payment) (StartResult, error) { return StartResult{}, nil }
+// Kinds is its page.
+func (sandbox) Kinds() []pay.Kind { return []pay.Kind{pay.Page} }
 
-// Query knows nothing: the sandbox keeps no books, its callback is all there is.
-func (sandbox) Query(context.Context, Payment) (Callback, bool, error) {
-	return Callback{}, false, nil
+// Start sends the buyer to the page on which a person chooses what happens.
+func (sandbox) Start(_ context.Context, p pay.Payment) (pay.Start, error) {
+	return pay.Start{Action: pay.Redirect, URL: "/api/v1/payments/sandbox/" + p.ID + "/page"}, nil
+}
+
+// Answer is ours: the outcome as JSON, or a problem.
+func (sandbox) Answer(error) pay.Reply { return pay.Reply{} }
+
+// Query knows what was chosen on the page.
+func (b sandbox) Query(ctx context.Context, p pay.Payment) (pay.Status, Callback, error) {
+	all, err := b.store.trades(ctx, p.ID, b.clock.Now())
+	if err != nil || len(all) == 0 {
+		return pay.Waiting, Callback{}, err
+	}
+	return pay.Success, Callback{
+		Status: pay.Success, ProviderID: all[0].ID, PaymentID: p.ID, OrderID: p.OrderID, AmountFen: all[0].AmountFen, Currency: Currency, At: db.Time(all[0].PaidMs),
+	}, nil
+}
+
+// Close refuses what has been paid.
+func (b sandbox) Close(ctx context.Context, p pay.Payment) error {
+	all, err := b.store.trades(ctx, p.ID, b.clock.Now())
+	if err == nil && len(all) > 0 {
+		return pay.ErrRefused
+	}
+	return err
 }
 
 // Refund always succeeds.
-func (sandbox) Refund(context.Context, Payment, Refund) error { return nil }
+func (sandbox) Refund(context.Context, pay.Payment, pay.Refund) (pay.RefundResult, error) {
+	return pay.RefundResult{Status: pay.Success}, nil
+}
+
+// QueryRefund always finds it done.
+func (sandbox) QueryRefund(context.Context, pay.Payment, pay.Refund) (pay.RefundResult, error) {
+	return pay.RefundResult{Status: pay.Success}, nil
+}
+
+// Bill is none: play money is not reconciled.
+func (sandbox) Bill(context.Context, time.Time) ([]pay.Line, error) { return nil, pay.ErrNoBill }
 
 // ParseCallback accepts what carries our key's signature and was sent within five minutes.
 func (b sandbox) ParseCallback(ctx context.Context, header http.Header, raw []byte) (Callback, error) {
@@ -66,14 +101,14 @@ func (b sandbox) ParseCallback(ctx context.Context, header http.Header, raw []by
 	stamp, nonce := header.Get(sandboxTimestamp), header.Get(sandboxNonce)
 	given, err := hex.DecodeString(header.Get(sandboxSignature))
 	if err != nil || nonce == "" || len(nonce) > 64 || !hmac.Equal(given, sign(key, stamp, nonce, raw)) {
-		return Callback{}, ErrForged
+		return Callback{}, pay.ErrForged
 	}
 	seconds, err := strconv.ParseInt(stamp, 10, 64)
 	if err != nil {
-		return Callback{}, ErrForged
+		return Callback{}, pay.ErrForged
 	}
-	if off := b.clock.Now().Sub(time.Unix(seconds, 0)); off > callbackWindow || off < -callbackWindow {
-		return Callback{}, ErrStale
+	if off := b.clock.Now().Sub(time.Unix(seconds, 0)); off > pay.Window || off < -pay.Window {
+		return Callback{}, pay.ErrStale
 	}
 	return readSandbox(raw)
 }
@@ -82,14 +117,14 @@ func (b sandbox) ParseCallback(ctx context.Context, header http.Header, raw []by
 func readSandbox(raw []byte) (Callback, error) {
 	var body sandboxBody
 	if err := json.Unmarshal(raw, &body); err != nil {
-		return Callback{}, ErrBadCallback.Because(err)
+		return Callback{}, pay.ErrBad.Because(err)
 	}
 	if body.ID == "" || len(body.ID) > 64 || body.Merchant != sandboxMerchant || body.SettledAt.IsZero() {
-		return Callback{}, ErrBadCallback
+		return Callback{}, pay.ErrBad
 	}
 	return Callback{
-		ProviderID: body.ID, PaymentID: body.PaymentID, OrderID: body.OrderID, AmountFen: body.AmountFen,
-		Currency: body.Currency, SettledAt: body.SettledAt,
+		Status: pay.Success, ProviderID: body.ID, PaymentID: body.PaymentID, OrderID: body.OrderID, AmountFen: body.AmountFen,
+		Currency: body.Currency, At: body.SettledAt,
 	}, nil
 }
 

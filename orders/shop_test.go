@@ -135,8 +135,13 @@ func (w shelves) Sell(ctx context.Context, _ string, l []stock.Line) error {
 	return w.each(ctx, l, 0, -1, 1)
 }
 
-func (w shelves) Release(ctx context.Context, _ string, l []stock.Line) error {
-	return w.each(ctx, l, 1, -1, 0)
+func (w shelves) Release(ctx context.Context, holds []stock.Hold) error {
+	for _, h := range holds {
+		if err := w.each(ctx, h.Lines, 1, -1, 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w shelves) Return(ctx context.Context, _ string, l []stock.Line) error {

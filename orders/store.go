@@ -178,10 +178,10 @@ func (s store) insertOrders(ctx context.Context, orders []*Order) error {
 		rows[i] = rowOf(o)
 		lines = append(lines, lineRows(o)...)
 	}
-	if err := s.db.Write(ctx).CreateInBatches(rows, 500).Error; err != nil {
+	if err := db.Insert(ctx, s.db, rows, ""); err != nil {
 		return err
 	}
-	return s.db.Write(ctx).CreateInBatches(lines, 1000).Error
+	return db.Insert(ctx, s.db, lines, "")
 }
 
 // byIndex makes PostgreSQL use indexes for the rest of the transaction. On a fresh database it would plan the lane's
@@ -197,7 +197,7 @@ func (s store) byIndex(ctx context.Context) error {
 // byIdem gives the whole orders behind the given idempotency identities.
 func (s store) byIdem(ctx context.Context, keys []string) (map[string]Order, error) {
 	var rows []orderRow
-	if err := s.db.Read(ctx).Where("idem IN ?", keys).Find(&rows).Error; err != nil || len(rows) == 0 {
+	if err := s.db.Read(ctx).Where(db.In(s.db, "idem", keys)).Find(&rows).Error; err != nil || len(rows) == 0 {
 		return nil, err
 	}
 	orders, err := s.fill(ctx, rows)
@@ -241,7 +241,7 @@ func (s store) lockOrders(ctx context.Context, ids []string) ([]Order, error) {
 	var rows []orderRow
 	for part := range slices.Chunk(ids, 500) {
 		var some []orderRow
-		if err := s.db.Write(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Where("id IN ?", part).Order("seq").Find(&some).Error; err != nil {
+		if err := s.db.Write(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Where(db.In(s.db, "id", part)).Order("seq").Find(&some).Error; err != nil {
 			return nil, err
 		}
 		rows = append(rows, some...)
@@ -290,7 +290,7 @@ func (s store) fill(ctx context.Context, rows []orderRow) ([]Order, error) {
 		}
 	}
 	for part := range slices.Chunk(ids, 500) {
-		if err := errors.Join(s.fillLines(ctx, part, index), s.fillEvents(ctx, part, index), s.fillMoney(ctx, part, index)); err != nil {
+		if err := errors.Join(s.fillLines(ctx, part, index), s.fillPrices(ctx, part, index), s.fillEvents(ctx, part, index), s.fillMoney(ctx, part, index)); err != nil {
 			return nil, err
 		}
 	}
@@ -299,7 +299,7 @@ func (s store) fill(ctx context.Context, rows []orderRow) ([]Order, error) {
 
 func (s store) fillLines(ctx context.Context, ids []string, index map[string]*Order) error {
 	var rows []lineRow
-	if err := s.db.Read(ctx).Where("order_id IN ?", ids).Order("order_id, position").Find(&rows).Error; err != nil {
+	if err := s.db.Read(ctx).Where(db.In(s.db, "order_id", ids)).Order("order_id, position").Find(&rows).Error; err != nil {
 		return err
 	}
 	for _, r := range rows {
@@ -314,7 +314,7 @@ func (s store) fillLines(ctx context.Context, ids []string, index map[string]*Or
 
 func (s store) fillEvents(ctx context.Context, ids []string, index map[string]*Order) error {
 	var rows []eventRow
-	if err := s.db.Read(ctx).Where("order_id IN ?", ids).Order("id").Find(&rows).Error; err != nil {
+	if err := s.db.Read(ctx).Where(db.In(s.db, "order_id", ids)).Order("id").Find(&rows).Error; err != nil {
 		return err
 	}
 	for _, r := range rows {
@@ -353,10 +353,7 @@ func (s store) addEvent(ctx context.Context, orderID string, e Event) error {
 }
 
 func (s store) addEvents(ctx context.Context, rows []eventRow) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	return s.db.Write(ctx).CreateInBatches(rows, 500).Error
+	return db.Insert(ctx, s.db, rows, "")
 }
 
 // lockTaken gives how much of each key is taken and keeps it from changing until the transaction ends. Rows that were
@@ -377,7 +374,7 @@ func (s store) lockTaken(ctx context.Context, keys []takenKey) (map[takenKey]int
 	if len(missing) == 0 {
 		return taken, nil
 	}
-	if err := s.db.Write(ctx).Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, 1000).Error; err != nil {
+	if err := db.Insert(ctx, s.db, rows, "ON CONFLICT DO NOTHING"); err != nil {
 		return nil, err
 	}
 	return taken, s.readTaken(ctx, missing, taken)
@@ -393,7 +390,7 @@ func (s store) readTaken(ctx context.Context, keys []takenKey, into map[takenKey
 		}
 		for part := range slices.Chunk(skus, 1000) {
 			var rows []takenRow
-			err := s.db.Write(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Where("session_id = ? AND sku_id IN ?", session, part).Order("sku_id").Find(&rows).Error
+			err := s.db.Write(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Where("session_id = ?", session).Where(db.In(s.db, "sku_id", part)).Order("sku_id").Find(&rows).Error
 			if err != nil {
 				return err
 			}
@@ -424,13 +421,7 @@ func (s store) addTaken(ctx context.Context, by map[takenKey]int64) error {
 			return res.Error
 		}
 	}
-	if len(more) == 0 {
-		return nil
-	}
-	return s.db.Write(ctx).Clauses(clause.OnConflict{
-		Columns:   []clause.Column{{Name: "session_id"}, {Name: "sku_id"}},
-		DoUpdates: clause.Set{{Column: clause.Column{Name: "taken"}, Value: gorm.Expr("order_session_stock.taken + excluded.taken")}},
-	}).CreateInBatches(more, 1000).Error
+	return db.Insert(ctx, s.db, more, "ON CONFLICT (session_id, sku_id) DO UPDATE SET taken = order_session_stock.taken + excluded.taken")
 }
 
 func (s store) taken(ctx context.Context, sessionID int64) (map[int64]int64, error) {
@@ -462,7 +453,7 @@ func (s store) openHolds(ctx context.Context, buyers []int64) (map[holdKey]openH
 		OrderID string
 	}
 	err := s.db.Read(ctx).Raw(`SELECT o.buyer_id, l.sku_id, count(*) AS n, max(o.id) AS order_id FROM orders o
-		JOIN order_lines l ON l.order_id = o.id WHERE o.buyer_id IN ? AND o.state = 'pending' GROUP BY o.buyer_id, l.sku_id`, buyers).Scan(&rows).Error
+		JOIN order_lines l ON l.order_id = o.id WHERE ? AND o.state = 'pending' GROUP BY o.buyer_id, l.sku_id`, db.In(s.db, "o.buyer_id", buyers)).Scan(&rows).Error
 	if err != nil {
 		return nil, err
 	}
@@ -474,19 +465,21 @@ func (s store) openHolds(ctx context.Context, buyers []int64) (map[holdKey]openH
 }
 
 // claimExpired leases up to n orders whose hold is over, so that two sweepers do not do the same work, and names them.
-// A lease that ran out (its holder was stopped) may be taken by another.
+// A lease that ran out (its holder was stopped) may be taken by another; so may one that ends later than one taken now
+// would, for the clock that gave it was ahead.
 func (s store) claimExpired(ctx context.Context, now time.Time, worker string, lease time.Duration, n int) ([]string, error) {
+	const free = "state = 'pending' AND (lease_ms <= ? OR lease_ms > ?)"
+	at, until := db.Millis(now), db.Millis(now.Add(lease))
 	var due int64 // most rounds find nothing: do not take the writing lock for that
-	err := s.db.Read(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM orders WHERE state = 'pending' AND expires_ms <= ? AND lease_ms <= ? LIMIT 1) d",
-		db.Millis(now), db.Millis(now)).Scan(&due).Error
+	err := s.db.Read(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM orders WHERE expires_ms <= ? AND "+free+" LIMIT 1) d", at, at, until).Scan(&due).Error
 	if err != nil || due == 0 {
 		return nil, err
 	}
 	var ids []string
 	err = s.db.Tx(ctx, func(ctx context.Context) error {
-		return s.db.Write(ctx).Raw(`UPDATE orders SET lease_by = ?, lease_ms = ? WHERE state = 'pending' AND lease_ms <= ? AND seq IN
-			(SELECT seq FROM orders WHERE state = 'pending' AND expires_ms <= ? AND lease_ms <= ? ORDER BY expires_ms, seq LIMIT ?) RETURNING id`,
-			worker, db.Millis(now.Add(lease)), db.Millis(now), db.Millis(now), db.Millis(now), n).Scan(&ids).Error
+		return s.db.Write(ctx).Raw("UPDATE orders SET lease_by = ?, lease_ms = ? WHERE "+free+
+			" AND seq IN (SELECT seq FROM orders WHERE expires_ms <= ? AND "+free+" ORDER BY expires_ms, seq LIMIT ?) RETURNING id",
+			worker, until, at, until, at, at, until, n).Scan(&ids).Error
 	})
 	return ids, err
 }
@@ -513,23 +506,22 @@ type outboxRow struct {
 func (outboxRow) TableName() string { return "order_outbox" }
 
 func (s store) addOutbox(ctx context.Context, rows []outboxRow) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	return s.db.Write(ctx).CreateInBatches(rows, 500).Error
+	return db.Insert(ctx, s.db, rows, "")
 }
 
-// claimOutbox leases up to n rows that are due, oldest first.
+// claimOutbox leases up to n rows that are due, oldest first; also those that are due later than any can be put off.
 func (s store) claimOutbox(ctx context.Context, now time.Time, worker string, lease time.Duration, n int) ([]outboxRow, error) {
+	const free = "(due_ms <= ? OR due_ms > ?)"
+	at, until := db.Millis(now), db.Millis(now.Add(lease))
 	var due int64 // most rounds find nothing: do not take the writing lock for that
-	if err := s.db.Read(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM order_outbox WHERE due_ms <= ? LIMIT 1) d", db.Millis(now)).Scan(&due).Error; err != nil || due == 0 {
+	if err := s.db.Read(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM order_outbox WHERE "+free+" LIMIT 1) d", at, until).Scan(&due).Error; err != nil || due == 0 {
 		return nil, err
 	}
 	var rows []outboxRow
 	err := s.db.Tx(ctx, func(ctx context.Context) error {
-		return s.db.Write(ctx).Raw(`UPDATE order_outbox SET lease_by = ?, due_ms = ?, tries = tries + 1 WHERE due_ms <= ? AND id IN
-			(SELECT id FROM order_outbox WHERE due_ms <= ? ORDER BY id LIMIT ?) RETURNING *`,
-			worker, db.Millis(now.Add(lease)), db.Millis(now), db.Millis(now), n).Scan(&rows).Error
+		return s.db.Write(ctx).Raw("UPDATE order_outbox SET lease_by = ?, due_ms = ?, tries = tries + 1 WHERE "+free+
+			" AND id IN (SELECT id FROM order_outbox WHERE "+free+" ORDER BY id LIMIT ?) RETURNING *",
+			worker, until, at, until, at, until, n).Scan(&rows).Error
 	})
 	slices.SortFunc(rows, func(a, b outboxRow) int { return int(a.ID - b.ID) })
 	return rows, err

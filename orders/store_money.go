@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -112,18 +113,23 @@ func (secretRow) TableName() string { return "payment_secrets" }
 // fillMoney adds payments and refunds to orders.
 func (s store) fillMoney(ctx context.Context, ids []string, index map[string]*Order) error {
 	var payments []paymentRow
-	if err := s.db.Read(ctx).Where("order_id IN ?", ids).Order("id").Find(&payments).Error; err != nil {
+	if err := s.db.Read(ctx).Where(db.In(s.db, "order_id", ids)).Order("id").Find(&payments).Error; err != nil {
 		return err
 	}
 	for _, r := range payments {
 		index[r.OrderID].Payments = append(index[r.OrderID].Payments, r.payment())
 	}
 	var refunds []refundRow
-	if err := s.db.Read(ctx).Where("order_id IN ?", ids).Order("id").Find(&refunds).Error; err != nil {
+	if err := s.db.Read(ctx).Where(db.In(s.db, "order_id", ids)).Order("id").Find(&refunds).Error; err != nil {
 		return err
 	}
 	for _, r := range refunds {
 		index[r.OrderID].Refunds = append(index[r.OrderID].Refunds, r.refund())
+	}
+	for _, o := range index {
+		if err := s.markFailed(ctx, o.Refunds); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -144,13 +150,7 @@ func (s store) addPayments(ctx context.Context, all []Payment) error {
 	for i, p := range all {
 		rows[i] = paymentRowOf(p)
 	}
-	return s.db.Write(ctx).CreateInBatches(rows, 500).Error
-}
-
-func (s store) providerIDUsed(ctx context.Context, provider, id string) (bool, error) {
-	var n int64
-	err := s.db.Read(ctx).Model(&paymentRow{}).Where("provider = ? AND provider_id = ?", provider, id).Count(&n).Error
-	return n > 0, err
+	return db.Insert(ctx, s.db, rows, "")
 }
 
 // settlePayment gives a pending payment its final state; the provider's number is unique.
@@ -167,11 +167,16 @@ func (s store) settlePayment(ctx context.Context, p Payment) error {
 // saveCallback stores what a provider sent, once however often it is sent, and gives its row's id.
 func (s store) saveCallback(ctx context.Context, provider string, cb Callback, raw []byte, at time.Time) (int64, error) {
 	sum := sha256.Sum256(raw)
+	detail, err := json.Marshal(cb)
+	if err != nil {
+		return 0, err
+	}
 	row := callbackRow{
+		Detail:   string(detail),
 		Provider: provider, ProviderID: cb.ProviderID, BodyHash: hex.EncodeToString(sum[:]), Body: raw,
 		ReceivedMs: db.Millis(at), Times: 1, Outcome: string(Received),
 	}
-	err := s.db.Write(ctx).Clauses(clause.OnConflict{
+	err = s.db.Write(ctx).Clauses(clause.OnConflict{
 		Columns:   []clause.Column{{Name: "provider"}, {Name: "provider_id"}, {Name: "body_hash"}},
 		DoUpdates: clause.Set{{Column: clause.Column{Name: "times"}, Value: gorm.Expr("payment_callbacks.times + 1")}},
 	}, clause.Returning{Columns: []clause.Column{{Name: "id"}}}).Create(&row).Error
@@ -199,7 +204,9 @@ func (s store) refund(ctx context.Context, id string) (Refund, error) {
 	if len(rows) == 0 {
 		return Refund{}, fault.Missing("refund")
 	}
-	return rows[0].refund(), nil
+	one := []Refund{rows[0].refund()}
+	err := s.markFailed(ctx, one)
+	return one[0], err
 }
 
 func (s store) addRefund(ctx context.Context, r Refund) error {
@@ -226,14 +233,8 @@ func (s store) succeedRefund(ctx context.Context, id string, at time.Time) (bool
 	return res.RowsAffected == 1, res.Error
 }
 
-func (s store) openRefunds(ctx context.Context, before time.Time, n int) ([]string, error) {
-	var ids []string
-	err := s.db.Read(ctx).Model(&refundRow{}).Where("state = ? AND requested_ms <= ?", string(RefundRequested), db.Millis(before)).Order("id").Limit(n).Pluck("id", &ids).Error
-	return ids, err
-}
-
 func (s store) addEntries(ctx context.Context, rows []entryRow) error {
-	return s.db.Write(ctx).CreateInBatches(rows, 500).Error
+	return db.Insert(ctx, s.db, rows, "")
 }
 
 // providerSecret gives the key that all processes on this database share, made by the first who asks.

@@ -76,6 +76,44 @@ func TestStoppedSweeper(t *testing.T) {
 	})
 }
 
+// The clock jumps ahead and back, as when a machine's time is set in the middle of the evening: no hold ends twice, none is
+// stuck, money that comes late still counts once, and what a sweeper had claimed by the wrong time is done all the same.
+func TestClockJumps(t *testing.T) {
+	testshop.EachDB(t, schema(), func(t *testing.T, d *db.DB) {
+		s := newShop(t, d)
+		all := place(t, s, 6)
+		late := s.pending("buyer1", all[0].ID)
+		s.pay("buyer2", all[1].ID)
+		s.clock.Advance(2 * time.Hour)
+		claimed, err := s.svc.Claim(t.Context()) // and then this sweeper is slow
+		if err != nil || len(claimed) != 5 {
+			t.Fatalf("claimed %d, %v", len(claimed), err)
+		}
+		s.clock.Set(evening.Add(-time.Hour)) // back, before everything
+		s.sweep(0)
+		again := placeAs(t, s, 100, 3)
+		s.whole()
+		s.clock.Set(evening.Add(16 * time.Minute)) // and right at last: the leases of the wrong time hold nobody up
+		s.sweep(8)
+		if n, err := s.svc.ExpireClaimed(t.Context(), claimed); err != nil || n != 0 {
+			t.Fatalf("expired again: %d, %v", n, err)
+		}
+		for range 3 {
+			s.callBack(callback{ID: "sb_late", PaymentID: late, OrderID: all[0].ID, AmountFen: all[0].TotalFen})
+		}
+		if got := s.state(all[0].ID); got != "paid" {
+			t.Errorf("the late payment's order is %s", got)
+		}
+		if got := s.state(again[0].ID); got != "cancelled" {
+			t.Errorf("an order of the wrong time is %s", got)
+		}
+		if n := s.count("SELECT count(*) FROM (SELECT order_id FROM order_events WHERE what = 'expired' GROUP BY order_id HAVING count(*) > 1) x"); n != 0 {
+			t.Errorf("%d expired twice", n)
+		}
+		s.whole()
+	})
+}
+
 // Two processes on one database sell one stock.
 func TestTwoProcesses(t *testing.T) {
 	testshop.EachDB(t, schema(), func(t *testing.T, d *db.DB) {

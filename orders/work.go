@@ -37,9 +37,6 @@ func (s *Service) runSweeper(ctx context.Context) {
 				break
 			}
 		}
-		if err := s.resume(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("finishing payments and refunds failed and is repeated", "error", err.Error())
-		}
 	}
 }
 
@@ -80,6 +77,12 @@ func (s *Service) expire(ctx context.Context, ids []string) (int, error) {
 		if err := s.store.addEvents(ctx, events); err != nil {
 			return err
 		}
+		for _, o := range free {
+			o.State, o.Reason = Cancelled, "expired"
+			if err := s.told(ctx, *o); err != nil {
+				return err
+			}
+		}
 		return s.release(ctx, free)
 	})
 	if err != nil {
@@ -87,37 +90,6 @@ func (s *Service) expire(ctx context.Context, ids []string) (int, error) {
 	}
 	s.metrics.expired.Add(float64(n))
 	return n, nil
-}
-
-// resume applies callbacks that were stored but not applied and finishes refunds that were decided but not booked.
-func (s *Service) resume(ctx context.Context) error {
-	before := s.clock.Now().Add(-retryAfter)
-	stored, err := s.store.openCallbacks(ctx, before, sweepBatch)
-	if err != nil {
-		return err
-	}
-	for _, c := range stored {
-		if c.Provider != SandboxName {
-			continue
-		}
-		cb, err := readSandbox(c.Body) // was authentic when it was stored
-		if err != nil {
-			return err
-		}
-		if _, err := s.applyStored(ctx, c.ID, c.Provider, cb); err != nil {
-			return err
-		}
-	}
-	ids, err := s.store.openRefunds(ctx, before, sweepBatch)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if _, err := s.finishRefund(ctx, id); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // nudge wakes the teller.

@@ -88,7 +88,7 @@ type Audit interface {
 // Terms, in months. They may be longer, not shorter.
 const (
 	KeepMonths    = 36 // a live sale's records
-	ArchiveMonths = 12 // in the database, before they go into files
+	ArchiveMonths = 36 // in the database, where moderators search them, before they go into files
 )
 
 // Config is what New needs. DB, Clock, Vault, Log, Shop and Audit are required.

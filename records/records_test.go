@@ -128,7 +128,7 @@ func newKeeper(t *testing.T, d *db.DB) *keeper {
 func (k *keeper) another(v records.Vault) *records.Service {
 	k.t.Helper()
 	s, err := records.New(records.Config{
-		DB: k.db, Clock: k.clock, Vault: v, Log: k.log, Rooms: rows{k}, Shop: shop{}, Audit: k.audit, Logger: slog.New(slog.DiscardHandler),
+		DB: k.db, Clock: k.clock, Vault: v, Log: k.log, Rooms: rows{k}, Shop: shop{}, Audit: k.audit, Archive: 12, Logger: slog.New(slog.DiscardHandler),
 	})
 	must(k.t, err)
 	return s

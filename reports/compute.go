@@ -27,6 +27,7 @@ type Report struct {
 // Totals are the session's figures. A rate without a denominator is nil.
 type Totals struct {
 	GMVPlacedFen, GMVPaidFen, NetSalesFen, RefundedFen, RefundPendingFen int64
+	CouponFen, PointsFen                                                 int64 // beside GMV paid, not in it
 	Within7DaysOrders, Within7DaysPaidFen                                int64
 	OrdersPlaced, OrdersPaid, LinesPaid, UnitsPaid, Buyers               int64
 	AOVFen                                                               *int64
@@ -151,8 +152,11 @@ func (o Order) refunded() (done, pending int64) {
 	return done, pending
 }
 
-// shares splits what was really paid over the lines, by what they cost.
+// shares splits what was really paid over the lines: as the order says, else by what they cost.
 func (o Order) shares() []int64 {
+	if len(o.Shares) == len(o.Lines) && len(o.Shares) > 0 {
+		return o.Shares
+	}
 	weights := make([]int64, len(o.Lines))
 	for i, l := range o.Lines {
 		weights[i] = l.Quantity * l.PriceFen
@@ -353,6 +357,8 @@ func totals(f Facts, w Span, orders []Order, a attendance) Totals {
 		}
 		t.OrdersPaid++
 		t.GMVPaidFen += o.PaidFen
+		t.CouponFen += o.CouponFen
+		t.PointsFen += o.Points
 		buyers[o.Viewer] = true
 		for _, l := range o.Lines {
 			t.LinesPaid++
@@ -491,7 +497,7 @@ func usual(past []Totals) *Totals {
 	var u Totals
 	for _, get := range []func(*Totals) *int64{
 		func(t *Totals) *int64 { return &t.GMVPlacedFen }, func(t *Totals) *int64 { return &t.GMVPaidFen }, func(t *Totals) *int64 { return &t.NetSalesFen },
-		func(t *Totals) *int64 { return &t.RefundedFen }, func(t *Totals) *int64 { return &t.RefundPendingFen },
+		func(t *Totals) *int64 { return &t.RefundedFen }, func(t *Totals) *int64 { return &t.RefundPendingFen }, func(t *Totals) *int64 { return &t.CouponFen }, func(t *Totals) *int64 { return &t.PointsFen },
 		func(t *Totals) *int64 { return &t.Within7DaysOrders }, func(t *Totals) *int64 { return &t.Within7DaysPaidFen },
 		func(t *Totals) *int64 { return &t.OrdersPlaced }, func(t *Totals) *int64 { return &t.OrdersPaid }, func(t *Totals) *int64 { return &t.LinesPaid },
 		func(t *Totals) *int64 { return &t.UnitsPaid }, func(t *Totals) *int64 { return &t.Buyers },

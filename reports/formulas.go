@@ -13,6 +13,8 @@ type Figure struct {
 func Figures() []Figure {
 	return []Figure{
 		{"gmv_paid_fen", "支付金额", "GMV paid", "fen", "本场 [t0,t1] 内下单的订单中买家实际支付之和，退款不扣除；积分与优惠券另列", "what buyers really paid for orders placed in [t0,t1], refunds left in", func(t Totals) any { return t.GMVPaidFen }},
+		{"coupon_fen", "优惠券抵扣", "Taken off by coupons", "fen", "上述已支付订单中优惠券抵扣之和；不计入支付金额", "what coupons took off these paid orders; not in GMV paid", func(t Totals) any { return t.CouponFen }},
+		{"points_fen", "积分支付", "Paid with points", "fen", "上述已支付订单中消费积分支付之和(1 积分 = 1 分)；不计入支付金额", "what consumption points paid of these paid orders, 1 point = 1 fen; not in GMV paid", func(t Totals) any { return t.PointsFen }},
 		{"net_sales_fen", "净销售额", "Net sales", "fen", "支付金额 − 已成功退款", "GMV paid − succeeded refunds", func(t Totals) any { return t.NetSalesFen }},
 		{"gmv_placed_fen", "下单金额", "GMV placed", "fen", "本场 [t0,t1] 内创建的订单金额之和，含未支付", "sum of the totals of orders created in [t0,t1], paid or not", func(t Totals) any { return t.GMVPlacedFen }},
 		{"refunded_fen", "退款金额", "Refunded", "fen", "上述订单已成功的退款之和", "succeeded refunds of these orders", func(t Totals) any { return t.RefundedFen }},

@@ -79,8 +79,10 @@ type Act struct {
 type Order struct {
 	ID, Viewer, Channel string
 	TotalFen, PaidFen   int64
+	CouponFen, Points   int64 // what coupons took off, and points that paid: beside the money, never in it
 	CreatedAt, PaidAt   time.Time
 	Lines               []Line
+	Shares              []int64 // of PaidFen, by line; nil: in proportion to the lines' prices
 	Refunds             []Refund
 }
 

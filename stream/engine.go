@@ -16,7 +16,6 @@ import (
 	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
-	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/sdp/v3"
@@ -37,7 +36,7 @@ const (
 // engine makes PeerConnections, all on the one UDP and the one TCP port.
 type engine struct {
 	settings webrtc.SettingEngine
-	publish  *interceptor.Registry // toward publishers: reports, NACKs, transport-wide feedback
+	publish  *interceptor.Registry // toward publishers: reports, transport-wide feedback; NACKs are gaps'
 	play     *interceptor.Registry // toward viewers: none, sinks do all of it
 
 	mu          sync.Mutex
@@ -72,10 +71,6 @@ func (e *engine) prepare(udp ice.UDPMux, tcp ice.TCPMux, publicIPs []string) err
 }
 
 func (e *engine) addInterceptors() error {
-	nacks, err := nack.NewGeneratorInterceptor(nack.GeneratorInterval(50 * time.Millisecond))
-	if err != nil {
-		return err
-	}
 	reports, err := report.NewReceiverInterceptor()
 	if err != nil {
 		return err
@@ -84,7 +79,6 @@ func (e *engine) addInterceptors() error {
 	if err != nil {
 		return err
 	}
-	e.publish.Add(nacks)
 	e.publish.Add(reports)
 	e.publish.Add(feedback)
 	return nil

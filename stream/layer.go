@@ -26,6 +26,7 @@ type layer struct {
 	owner *publisher
 	clock *senderClock
 	cache *cache
+	gaps  *gaps // nil: the publisher repeats nothing
 	isKey func([]byte) bool
 	fan   *fanout
 
@@ -79,6 +80,10 @@ func (l *layer) write(raw []byte, now int64) *slot {
 	s := l.cache.put(&p, l.isKey(p.payload), now)
 	if s == nil {
 		return nil
+	}
+	if l.gaps != nil && l.gaps.arrived(s.ext, now) && l.video() {
+		l.keyAsked.Store(0) // what was asked for during the gap was lost like all else
+		l.askKey(now)
 	}
 	l.note(s, now)
 	l.collect(s, now)

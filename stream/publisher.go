@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -60,10 +61,26 @@ func (p *publisher) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRece
 	}
 	clock := &senderClock{rate: int64(codec.ClockRate), offset: p.offset}
 	l := newLayer(p, remote.RID(), codec, clock, ask, p.room.s.fan, p.room.s.traffic)
+	if asksAgain(codec) {
+		p.follow(l, uint32(remote.SSRC()))
+	}
 	t.add(l)
 	level := levelID(receiver)
 	p.room.s.tasks.run(func() { p.read(remote, l, level) })
 	p.room.s.tasks.run(func() { p.readReports(receiver, remote, l) })
+}
+
+// asksAgain reports whether the publisher answers NACKs for this codec.
+func asksAgain(c webrtc.RTPCodecCapability) bool {
+	return slices.ContainsFunc(c.RTCPFeedback, func(f webrtc.RTCPFeedback) bool { return f.Type == webrtc.TypeRTCPFBNACK && f.Parameter == "" })
+}
+
+// follow has a layer's missing packets asked for.
+func (p *publisher) follow(l *layer, ssrc uint32) {
+	l.gaps = newGaps()
+	p.room.s.tasks.run(func() {
+		l.gaps.chase(p.peer.done, func(seqs []uint16) { _ = p.peer.pc.WriteRTCP([]rtcp.Packet{nack(ssrc, seqs)}) })
+	})
 }
 
 // levelID finds the header extension with the loudness (RFC 6464) of a track.

@@ -68,7 +68,8 @@ type sink struct {
 	octets  uint32
 	budget  int // resends left in this second
 	out     outgoing
-	number  [2]byte // of a retransmission
+	number  [8]byte     // of a retransmission, and a descriptor after it
+	vp8     *vp8Numbers // nil: another codec
 
 	sent, bytes, nacks, resent, switches uint64
 	waitingSince                         int64
@@ -193,6 +194,9 @@ func (k *sink) choose(c webrtc.RTPCodecCapability) bool {
 		return false
 	}
 	k.pt, k.rtxPT = uint8(best.PayloadType), uint8(rtxFor(best.PayloadType, k.codecs))
+	if k.vp8 == nil && codecName(c.MimeType) == "vp8" {
+		k.vp8 = &vp8Numbers{}
+	}
 	return true
 }
 
@@ -211,6 +215,9 @@ func (k *sink) begin(ext uint64, ts, edge, since uint32) {
 		k.started = true
 	}
 	k.run, k.from, k.offset = ext, ext, ext-seq
+	if k.vp8 != nil {
+		k.vp8.anew = true
+	}
 	k.squash, k.edgeTS, k.tsOff = edge != ts, edge, 0
 	k.tsOff = at - k.timestamp(ts)
 }
@@ -238,8 +245,8 @@ func (k *sink) forward(l *layer, packets []slot, b *udp.Batch, now int64) {
 		}
 		switch k.state {
 		case live:
-			if s.ext >= k.from && !k.holds() {
-				k.send(s, b, now)
+			if s.ext >= k.from && !k.holds() && k.send(s, b, now) && s.marker {
+				k.underline(s, b, now)
 			}
 		case waiting:
 			if !s.key {
@@ -283,7 +290,7 @@ func (k *sink) goOver(s *slot) {
 func (k *sink) send(s *slot, b *udp.Batch, now int64) bool {
 	o := &k.out
 	o.pt, o.marker, o.ssrc, o.seq, o.ts = k.pt, s.marker, k.ssrc, s.ext-k.offset, k.timestamp(s.ts)
-	o.prefix, o.payload = nil, s.data[:s.size]
+	o.prefix, o.payload = k.numbered(s, true)
 	if !k.v.write(k, o, b, now) {
 		return false
 	}
@@ -331,22 +338,34 @@ func (k *sink) resend(seq uint16, scratch *slot, b *udp.Batch, now int64) {
 		return
 	}
 	k.budget--
-	k.again(scratch, ours, b, now)
-	k.resent++
-	k.v.traffic.resent.Add(1)
+	for range k.v.copies() {
+		k.again(scratch, ours, b, now)
+		k.resent++
+		k.v.traffic.resent.Add(1)
+	}
+}
+
+// numbered gives a packet's payload in two parts, the first with the picture numbers of this viewer; fresh: for the first
+// time.
+func (k *sink) numbered(s *slot, fresh bool) (head, rest []byte) {
+	if k.vp8 == nil || k.layer == nil || k.layer.name != "vp8" {
+		return nil, s.data[:s.size]
+	}
+	return k.vp8.rewrite(s.data[:s.size], fresh)
 }
 
 // again sends a packet another time: by RTX, else as it was.
 func (k *sink) again(s *slot, ours uint64, b *udp.Batch, now int64) bool {
 	o := &k.out
-	o.marker, o.ts, o.payload, o.prefix = s.marker, k.timestamp(s.ts), s.data[:s.size], nil
+	o.marker, o.ts = s.marker, k.timestamp(s.ts)
+	o.prefix, o.payload = k.numbered(s, false)
 	if k.rtx == 0 || k.rtxPT == 0 {
 		o.pt, o.ssrc, o.seq = k.pt, k.ssrc, ours
 	} else {
 		k.rtxSeq++
 		o.pt, o.ssrc, o.seq = k.rtxPT, k.rtx, k.rtxSeq
 		binary.BigEndian.PutUint16(k.number[:], uint16(ours)) //nolint:gosec // the cut is the point
-		o.prefix = k.number[:]
+		o.prefix = k.number[:2+copy(k.number[2:], o.prefix)]
 	}
 	return k.v.write(k, o, b, now)
 }

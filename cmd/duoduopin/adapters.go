@@ -42,7 +42,7 @@ func (g goods) Listings(ctx context.Context, skuIDs []int64) (map[int64]live.Lis
 	out := make(map[int64]live.Listing, len(found))
 	for id, l := range found {
 		out[id] = live.Listing{
-			SKUID: id, ProductID: l.ProductID, Title: l.Title, SKUName: l.Name, PriceFen: l.PriceFen, Stock: l.Free, Fresh: l.Fresh, Sellable: l.Sellable,
+			SKUID: id, ProductID: l.ProductID, Title: l.Title, SKUName: l.Name, PriceFen: l.PriceFen, Stock: l.Free, LowAt: l.LowAt, Fresh: l.Fresh, Sellable: l.Sellable,
 		}
 	}
 	return out, err
@@ -81,6 +81,9 @@ type room struct{ *shop }
 func (r room) Post(ctx context.Context, sessionID int64, typ string, data any) error {
 	if r.silent {
 		return nil
+	}
+	if typ == "sold" {
+		return r.engage.sold(ctx, sessionID, data)
 	}
 	return r.chat.Post(ctx, sessionID, typ, data)
 }
@@ -212,8 +215,12 @@ func (s sales) Orders(ctx context.Context, sessionID int64) ([]reports.Order, er
 	facts, err := s.orders.SessionOrders(ctx, sessionID)
 	out := make([]reports.Order, len(facts))
 	for i, f := range facts {
-		out[i] = reports.Order{ID: f.ID, Viewer: f.Viewer, Channel: f.Channel, TotalFen: f.TotalFen, PaidFen: f.PaidFen, CreatedAt: f.CreatedAt, PaidAt: f.PaidAt}
-		for _, l := range f.Lines {
+		out[i] = reports.Order{ID: f.ID, Viewer: f.Viewer, Channel: f.Channel, TotalFen: f.TotalFen, PaidFen: f.PaidFen, CouponFen: f.CouponFen, Points: f.PointsFen, CreatedAt: f.CreatedAt, PaidAt: f.PaidAt}
+		for k, l := range f.Lines {
+			if l.Gift {
+				continue // given, not sold
+			}
+			out[i].Shares = append(out[i].Shares, f.Shares[k])
 			out[i].Lines = append(out[i].Lines, reports.Line{ProductID: l.ProductID, SKUID: l.SKUID, Title: l.Title, SKUName: l.SKUName, Quantity: l.Quantity, PriceFen: l.PriceFen, Anchors: l.Anchors})
 		}
 		for _, r := range f.Refunds {

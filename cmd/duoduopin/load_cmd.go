@@ -1,18 +1,14 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"math"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/duoduopin/duoduopin/cmd/duoduopin/load"
-	"github.com/duoduopin/duoduopin/internal/db"
 )
 
 // LoadCmd are the load generators.
@@ -20,6 +16,7 @@ type LoadCmd struct {
 	Media  LoadMediaCmd  `cmd:"" help:"Publish a picture and have viewers receive it: CPU seconds per million packets forwarded."`
 	Floor  LoadFloorCmd  `cmd:"" hidden:"" help:"What load media compares with: seal and send, and nothing else."`
 	Chat   LoadChatCmd   `cmd:"" help:"Fill a room with sockets and speak: CPU seconds per million events delivered."`
+	Bare   LoadBareCmd   `cmd:"" name:"chat-floor" hidden:"" help:"What load chat compares with: socket writes, and nothing else."`
 	Orders LoadOrdersCmd `cmd:"" help:"Place orders as fast as they are answered: orders per second and p99."`
 }
 
@@ -35,11 +32,12 @@ type loadTarget struct {
 	Seconds  int    `default:"15" help:"How long to measure."`
 }
 
-func (t *loadTarget) open(env *environment, buyers int) (*load.Target, error) {
+func (t *loadTarget) open(env *environment, buyers, skus int) (*load.Target, error) {
 	if t.URL == "" {
-		return load.Own(env.ctx, t.Database, buyers, env.stderr)
+		return load.Own(env.ctx, t.Database, buyers, max(1, skus), env.stderr)
 	}
 	target := &load.Target{URL: strings.TrimSuffix(t.URL, "/"), Session: t.Session, SKU: t.SKU, Anchor: t.Anchor, PID: t.PID}
+	target.Goods = []load.Good{{Session: t.Session, SKU: t.SKU}}
 	if t.Session == 0 || t.PID == 0 {
 		return nil, errors.New("--url needs --session and --pid")
 	}
@@ -61,8 +59,8 @@ func (t *loadTarget) open(env *environment, buyers int) (*load.Target, error) {
 func (t *loadTarget) time() time.Duration { return time.Duration(t.Seconds) * time.Second }
 
 // loading opens the target, runs, prints the result and closes.
-func loading[R any](env *environment, t *loadTarget, buyers int, run func(*load.Target) (R, error)) error {
-	target, err := t.open(env, buyers)
+func loading[R any](env *environment, t *loadTarget, buyers, skus int, run func(*load.Target) (R, error)) error {
+	target, err := t.open(env, buyers, skus)
 	if err != nil {
 		return err
 	}
@@ -92,7 +90,7 @@ func (c *LoadMediaCmd) Run(env *environment) error {
 			return err
 		}
 	}
-	return loading(env, &c.loadTarget, 1, func(t *load.Target) (load.MediaResult, error) {
+	return loading(env, &c.loadTarget, 1, 1, func(t *load.Target) (load.MediaResult, error) {
 		return load.Media(env.ctx, t, o)
 	})
 }
@@ -119,70 +117,42 @@ func (c *LoadFloorCmd) Run(env *environment) error {
 // LoadChatCmd loads the room.
 type LoadChatCmd struct {
 	loadTarget
-	Sockets  int `default:"1000" help:"Sockets that listen."`
-	Speakers int `default:"20" help:"Buyers who speak."`
-	Rate     int `default:"20" help:"Messages a second, over all speakers."`
+	Sockets  int           `default:"5000" help:"Sockets that listen, beside a bare loop and a floor."`
+	Speakers int           `default:"20" help:"Buyers who speak."`
+	Rate     []int         `default:"20,100" help:"Messages a second, over all speakers; several are measured one after the other."`
+	Growth   []int         `help:"Numbers of sockets, ascending, to see how the cost grows: 150,1000,5000,10000,20000. Those of --sockets are among them, or only those are measured."`
+	Idle     time.Duration `help:"Leave the sockets alone for so long at the end, and measure that: 30s."`
 }
 
-// Run prints a JSON result.
+// Run prints a JSON result. A server of our own gets one CPU, the generator another.
 func (c *LoadChatCmd) Run(env *environment) error {
-	return loading(env, &c.loadTarget, c.Speakers, func(t *load.Target) (load.ChatResult, error) {
+	o := load.ChatOptions{Sockets: c.Sockets, Rates: c.Rate, Growth: c.Growth, Idle: c.Idle, Time: c.time()}
+	load.RaiseFiles(slices.Max(append(c.Growth, c.Sockets)) + c.Sockets + 2000)
+	if c.URL == "" {
+		var err error
+		if o.Pinned, err = load.PinServer(); err != nil {
+			return err
+		}
+	}
+	return loading(env, &c.loadTarget, c.Speakers, 1, func(t *load.Target) (load.ChatResult, error) {
 		if len(t.Buyers) == 0 {
 			return load.ChatResult{}, errors.New("--tokens: nobody to speak")
 		}
-		return load.Chat(env.ctx, t, load.ChatOptions{Sockets: c.Sockets, Rate: c.Rate, Time: c.time()})
+		return load.Chat(env.ctx, t, o)
 	})
 }
 
-// LoadOrdersCmd loads placing.
-type LoadOrdersCmd struct {
-	loadTarget
-	Buyers int `default:"64" help:"Buyers who order at the same time."`
+// LoadBareCmd is the bare loop or the floor of LoadChatCmd, in a process of its own.
+type LoadBareCmd struct {
+	Sockets int           `default:"1000" help:"Sockets to wait for."`
+	Rate    int           `default:"20" help:"Messages a second."`
+	Size    int           `default:"330" help:"Bytes of one."`
+	Window  time.Duration `help:"Write what came within so long as one frame; 0: each message alone."`
+	Time    time.Duration `default:"3s" help:"How long."`
+	CPU     int           `name:"cpu" default:"-1" help:"CPU to run on; -1: any."`
 }
 
-// Run prints a JSON result.
-func (c *LoadOrdersCmd) Run(env *environment) error {
-	return loading(env, &c.loadTarget, c.Buyers, func(t *load.Target) (load.OrdersResult, error) {
-		if len(t.Buyers) == 0 || t.SKU == 0 {
-			return load.OrdersResult{}, errors.New("--tokens and --sku are needed: nobody to buy, or nothing")
-		}
-		r, err := load.Orders(env.ctx, t, load.OrdersOptions{Buyers: c.Buyers, Time: c.time()}, func(ctx context.Context) (float64, error) {
-			return rawCommits(ctx, c.Database, 3*time.Second)
-		})
-		r.Database = db.SQLite
-		if strings.HasPrefix(c.Database, "postgres") {
-			r.Database = db.Postgres
-		}
-		return r, err
-	})
-}
-
-// rawCommits is the floor of orders: how many transactions with one inserted row a second the same kind of database
-// commits, one after the other on one connection, with the settings that we ship.
-func rawCommits(ctx context.Context, url string, d time.Duration) (rate float64, err error) {
-	if url == "" {
-		dir, err := os.MkdirTemp("", "duoduopin-commits-")
-		if err != nil {
-			return 0, err
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		url = "sqlite:" + filepath.Join(dir, "commits.db")
-	}
-	conn, err := db.Open(ctx, url)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	table := fmt.Sprintf("load_commits_%d", time.Now().UnixNano())
-	if err := conn.Write(ctx).Exec("create table " + table + " (n bigint)").Error; err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, conn.Write(ctx).Exec("drop table "+table).Error) }()
-	n, start := 0, time.Now()
-	for ; time.Since(start) < d; n++ {
-		if err := conn.Write(ctx).Exec("insert into "+table+" (n) values (?)", n).Error; err != nil {
-			return 0, err
-		}
-	}
-	return math.Round(float64(n) / time.Since(start).Seconds()), nil
+// Run prints the address to connect to, then a JSON result.
+func (c *LoadBareCmd) Run(env *environment) error {
+	return load.ChatFloor(env.ctx, load.ChatFloorOptions{Sockets: c.Sockets, Rate: c.Rate, Size: c.Size, Window: c.Window, Time: c.Time, CPU: c.CPU}, env.stdout)
 }

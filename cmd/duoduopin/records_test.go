@@ -53,7 +53,9 @@ func followRecords(t *testing.T, url string) {
 		t.Errorf("the export: %s", body)
 	}
 	latecomer := join(t, operator, base, "?after=0")
-	latecomer.await("chat", func(e object) bool { return e.num("seq") == said.num("seq") && e.str("text") == "" && e.obj("user").str("name") == "" })
+	latecomer.await("chat", func(e object) bool {
+		return e.num("seq") == said.num("seq") && e.str("text") == "" && e.obj("user").str("name") == ""
+	})
 
 	operator.call("POST", "/api/v1/records/runs", object{"kind": "retain", "dry_run": true}, 202)
 	awaitTrue(t, "the trial has a report", func() bool {

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/duoduopin/duoduopin/internal/db"
 	"github.com/duoduopin/duoduopin/internal/fault"
 	"github.com/duoduopin/duoduopin/internal/web"
 )
@@ -33,6 +34,7 @@ func newEcho(s *Settings, identity web.Identity, reg prometheus.Registerer) (*ec
 	}
 	e.IPExtractor = echo.ExtractIPFromXFFHeader(trust...)
 	api := web.New(e, version, func(err error) { slog.Error("request failed", "error", err) })
+	api.Unavailable = db.Broken
 	e.Use(
 		web.Forwarded(s.trusts),
 		web.Secure(),
@@ -41,9 +43,19 @@ func newEcho(s *Settings, identity web.Identity, reg prometheus.Registerer) (*ec
 			return fault.New(fault.Internal, "internal", "something went wrong here; ask with the id of this request")
 		}}),
 		countRequests(reg),
-		web.Identify(identity),
+		web.Identify(patient{identity}),
 	)
 	return e, api
+}
+
+// patient waits some seconds for an identity and no longer: what comes after has limits of its own.
+type patient struct{ web.Identity }
+
+// ByToken is the other's, within 5 s.
+func (p patient) ByToken(ctx context.Context, token string) (web.Actor, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return p.Identity.ByToken(ctx, token)
 }
 
 // countRequests keeps duration and status of every route; the route's pattern is the label, never the path.

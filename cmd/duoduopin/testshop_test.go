@@ -26,7 +26,10 @@ type testOptions struct {
 	database string // URL; a new SQLite file unless set
 	dir      string // data folder; a temporary one unless set
 	limits   bool
-	secret   string // of its edges
+	secret   string      // of its edges
+	networks []string    // that webhooks may go to
+	clock    clock.Clock // the system's unless set
+	set      func(*Settings)
 }
 
 // testShop is the whole server on a loopback port, spoken to from outside only.
@@ -42,18 +45,24 @@ func newTestShop(t testing.TB, o testOptions) *testShop {
 	if o.dir == "" {
 		o.dir = t.TempDir()
 	}
-	s := &Settings{HTTPAddr: "127.0.0.1:0", MediaAddr: "127.0.0.1:0", DatabaseURL: o.database, DataDir: o.dir, Limits: "off", PublicIPs: []string{"127.0.0.1"}, EdgeSecret: o.secret}
+	s := &Settings{HTTPAddr: "127.0.0.1:0", MediaAddr: "127.0.0.1:0", DatabaseURL: o.database, DataDir: o.dir, Limits: "off", PublicIPs: []string{"127.0.0.1"}, EdgeSecret: o.secret, HookNets: o.networks}
 	if o.limits {
 		s.Limits = "on"
 	}
 	if o.database == "" {
 		s.DatabaseURL = "sqlite:" + filepath.Join(o.dir, "test.db")
 	}
+	if o.set != nil {
+		o.set(s)
+	}
+	if o.clock == nil {
+		o.clock = clock.System{}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	d, err := db.Open(ctx, s.DatabaseURL)
 	must(t, err)
 	must(t, d.Migrate(ctx, migrations()))
-	sh, err := open(ctx, s, d, clock.System{})
+	sh, err := open(ctx, s, d, o.clock)
 	must(t, err)
 	l, err := listen(ctx, s)
 	must(t, err)

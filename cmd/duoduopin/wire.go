@@ -2,55 +2,69 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/duoduopin/duoduopin/accounts"
+	"github.com/duoduopin/duoduopin/aftersales"
 	"github.com/duoduopin/duoduopin/catalog"
 	"github.com/duoduopin/duoduopin/chat"
+	"github.com/duoduopin/duoduopin/civic/points"
+	"github.com/duoduopin/duoduopin/fulfilment"
 	"github.com/duoduopin/duoduopin/internal/bus"
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/db"
+	"github.com/duoduopin/duoduopin/internal/pictures"
 	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/live"
+	"github.com/duoduopin/duoduopin/moderation"
 	"github.com/duoduopin/duoduopin/orders"
+	"github.com/duoduopin/duoduopin/payments"
+	"github.com/duoduopin/duoduopin/promotions"
 	"github.com/duoduopin/duoduopin/records"
 	"github.com/duoduopin/duoduopin/reports"
 	"github.com/duoduopin/duoduopin/stream"
 	"github.com/duoduopin/duoduopin/stream/edge"
 	"github.com/duoduopin/duoduopin/stream/hls"
 	"github.com/duoduopin/duoduopin/stream/record"
+	"github.com/duoduopin/duoduopin/webhooks"
 )
 
 // shop is the whole, built in order. This file is the only place that knows everybody; what one noun needs of another is
 // joined in adapters.go.
 type shop struct {
-	echo     *echo.Echo
-	api      *web.API
-	db       *db.DB
-	bus      *bus.Bus
-	accounts *accounts.Service
-	catalog  *catalog.Service
-	live     *live.Service
-	orders   *orders.Service
-	chat     *chat.Service
-	stream   *stream.Service // nil in the demo loader, which broadcasts nothing
-	hls      *hls.Service
-	recorder *record.Service // nil: switched off
-	reports  *reports.Service
-	edges    *edge.Registry // nil in the demo loader
-	records  *records.Service
-	stopping atomic.Bool
-	silent   bool // rooms hear nothing: the demo loader, commands
+	echo       *echo.Echo
+	api        *web.API
+	db         *db.DB
+	bus        *bus.Bus
+	accounts   *accounts.Service
+	catalog    *catalog.Service
+	live       *live.Service
+	orders     *orders.Service
+	points     *points.Service
+	promotions *promotions.Service
+	chat       *chat.Service
+	moderation *moderation.Service
+	stream     *stream.Service // nil in the demo loader, which broadcasts nothing
+	hls        *hls.Service
+	recorder   *record.Service // nil: switched off
+	reports    *reports.Service
+	fulfilment *fulfilment.Service
+	aftersales *aftersales.Service
+	webhooks   *webhooks.Service
+	payments   *payments.Service
+	engage     *engagement
+	edges      *edge.Registry // nil in the demo loader
+	records    *records.Service
+	books      ledger
+	stopping   atomic.Bool
+	silent     bool // rooms hear nothing: the demo loader, commands
 }
 
 // part is something that runs until its context ends.
@@ -60,12 +74,46 @@ type part struct {
 }
 
 func (s *shop) parts() []part {
-	return []part{{"orders", s.orders.Run}, {"chat", s.chat.Run}, {"live", s.live.Run}, {"stream", s.stream.Run}, {"hls", s.hls.Run}, {"recordings", s.recordLive}, {"records", s.records.Run}, {"stock watch", s.watchRules}}
+	return []part{
+		{"orders", s.orders.Run},
+		{"payments", s.payments.Run},
+		{"points", s.points.Run},
+		{"promotions", s.promotions.Run},
+		{"chat", s.chat.Run},
+		{"moderation", s.moderation.Run},
+		{"life of the rooms", s.engage.stage.Run},
+		{"live", s.live.Run},
+		{"stream", s.stream.Run},
+		{"hls", s.hls.Run},
+		{"recordings", s.recordLive},
+		{"records", s.records.Run},
+		{"ledger", s.watchLedger},
+		{"fulfilment", s.fulfilment.Run},
+		{"aftersales", s.aftersales.Run},
+		{"webhooks", s.webhooks.Run},
+		{"low stock", s.watchLow},
+	}
 }
 
 // migrations is the whole schema, every noun's steps.
 func migrations() []db.Migration {
-	return slices.Concat(accounts.Migrations(), catalog.Migrations(), live.Migrations(), orders.Migrations(), chat.Migrations(), records.Migrations())
+	return slices.Concat(
+		db.OwnMigrations(),
+		accounts.Migrations(),
+		catalog.Migrations(),
+		live.Migrations(),
+		orders.Migrations(),
+		payments.Migrations(),
+		points.Migrations(),
+		promotions.Migrations(),
+		chat.Migrations(),
+		moderation.Migrations(),
+		engageMigrations(),
+		fulfilment.Migrations(),
+		aftersales.Migrations(),
+		webhooks.Migrations(),
+		records.Migrations(),
+	)
 }
 
 // open builds the shop on an open database whose schema is up to date. After an error everything it opened is closed,
@@ -111,16 +159,41 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 	if sh.accounts, err = newAccounts(ctx, s, d, c, sh.expel); err != nil {
 		return nil, err
 	}
-	sh.catalog = catalog.New(catalog.Config{DB: d, Clock: c, Files: catalog.Disk{Dir: filepath.Join(s.DataDir, "pictures")}, OnChange: func(ids []int64) { sh.live.Changed(ids) }}, sh.accounts)
-	sh.live = live.New(live.Config{DB: d, Clock: c}, live.Needs{People: people{sh}, Goods: goods{sh}, Taken: taken{sh}, Room: room{sh}, Media: picture{sh}, Audit: sh.accounts})
+	sh.catalog = catalog.New(catalog.Config{DB: d, Clock: c, Files: pictures.Disk{Dir: filepath.Join(s.DataDir, "pictures")}, OnChange: func(ids []int64) { sh.live.Changed(ids) }}, sh.accounts)
+	sh.live = live.New(live.Config{DB: d, Clock: c}, live.Needs{People: people{sh}, Goods: goods{sh}, Taken: taken{sh}, Room: room{sh}, Media: picture{sh}, Audit: sh.accounts, Promotions: window{sh}})
 	if sh.bus, err = bus.Open(s.NATSURL, filepath.Join(s.DataDir, "bus"), bus.Copies(s.NATSCopies)); err != nil {
 		return nil, err
 	}
-	if sh.chat, err = chat.New(chat.Config{DB: d, Bus: sh.bus, Clock: c, Limits: s.limited(), Registerer: reg, Ended: sh.endedAt, KeepLog: s.keepLog()}, gate{sh}, sh.accounts); err != nil {
+	if sh.chat, err = chat.New(chat.Config{DB: d, Bus: sh.bus, Clock: c, Limits: s.limited(), Registerer: reg, Badges: badges{sh}, Guard: guard{sh}, Ended: sh.endedAt, KeepLog: s.keepLog()}, gate{sh}, sh.accounts); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}
-	if sh.orders, err = orders.New(orders.Config{DB: d, Clock: c, Limits: s.limited(), Registerer: reg}, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
+	if sh.moderation, err = newModeration(s, sh, c); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if err = sh.newPromotions(d, c); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	selling := orders.Config{DB: d, Clock: c, Limits: s.limited(), Registerer: reg, Pricing: sh.promotions, Hooks: sh.orderHooks()}
+	if err := s.collecting(&selling, c); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.orders, err = orders.New(selling, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.payments, err = newPayments(sh, selling, c, reg); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if err := sh.afterSale(s, d, c); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.engage, err = newEngagement(s, sh, c); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}
@@ -149,128 +222,4 @@ func (s *shop) expel(accountID int64) {
 func (s *shop) close() error {
 	s.bus.Close()
 	return s.db.Close()
-}
-
-// broken is one conservation rule that does not hold; sku is 0 when it is not about one.
-type broken struct {
-	sku  int64
-	text string
-}
-
-// verifyRules recomputes every conservation rule from rows, all read at one moment.
-func verifyRules(ctx context.Context, d *db.DB, goods *catalog.Service, sold *orders.Service) ([]broken, error) {
-	var all []broken
-	err := d.Snapshot(ctx, func(ctx context.Context) error {
-		stock, err := goods.Verify(ctx)
-		if err != nil {
-			return err
-		}
-		for _, b := range stock {
-			all = append(all, broken{b.SKUID, b.Text})
-		}
-		money, err := sold.Verify(ctx)
-		if err != nil {
-			return err
-		}
-		for _, text := range money {
-			all = append(all, broken{0, text})
-		}
-		between, err := betweenNouns(ctx, goods, sold)
-		all = append(all, between...)
-		return err
-	})
-	return all, err
-}
-
-// betweenNouns holds the catalogue's reserved and sold against the orders'.
-func betweenNouns(ctx context.Context, goods *catalog.Service, sold *orders.Service) ([]broken, error) {
-	reserved, gone, err := goods.Amounts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	held, err := sold.OpenReserved(ctx)
-	if err != nil {
-		return nil, err
-	}
-	bought, err := sold.Sold(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return append(differ("reserved", reserved, held), differ("sold", gone, bought)...), nil
-}
-
-func differ(what string, stock, orders map[int64]int64) []broken {
-	var all []broken
-	for sku, n := range stock {
-		if orders[sku] != n {
-			all = append(all, broken{sku, fmt.Sprintf("SKU %d: %d units %s in the stock ledger, %d by orders", sku, n, what, orders[sku])})
-		}
-	}
-	for sku, n := range orders {
-		if _, ok := stock[sku]; !ok && n != 0 {
-			all = append(all, broken{sku, fmt.Sprintf("SKU %d: %d units %s by orders, but there is no such SKU", sku, n, what)})
-		}
-	}
-	slices.SortFunc(all, func(a, b broken) int { return int(a.sku - b.sku) })
-	return all
-}
-
-// verify is verifyRules for the command, beside a running server: without bus and media.
-func verify(ctx context.Context, d *db.DB) ([]string, error) {
-	if err := schema(ctx, d, false); err != nil {
-		return nil, err
-	}
-	sh := &shop{db: d, silent: true}
-	c := clock.System{}
-	var err error
-	if sh.accounts, err = newAccounts(ctx, &Settings{}, d, c, nil); err != nil {
-		return nil, err
-	}
-	sh.catalog = catalog.New(catalog.Config{DB: d, Clock: c}, sh.accounts)
-	if sh.orders, err = orders.New(orders.Config{DB: d, Clock: c}, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
-		return nil, err
-	}
-	all, err := verifyRules(ctx, d, sh.catalog, sh.orders)
-	texts := make([]string, len(all))
-	for i, b := range all {
-		texts[i] = b.text
-	}
-	return texts, err
-}
-
-// watchEvery is how often the rules are recomputed while serving.
-const watchEvery = time.Minute
-
-// watchRules stops the sale of exactly those SKUs whose figures do not add up.
-func (s *shop) watchRules(ctx context.Context) error {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-		if err := s.stopBroken(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			slog.Warn("conservation rules could not be checked", "error", err)
-		}
-	}
-}
-
-func (s *shop) stopBroken(ctx context.Context) error {
-	all, err := verifyRules(ctx, s.db, s.catalog, s.orders)
-	if err != nil {
-		return err
-	}
-	var skus []int64
-	for _, b := range all {
-		slog.Error("conservation rule broken", "rule", b.text)
-		if b.sku != 0 {
-			skus = append(skus, b.sku)
-		}
-	}
-	if len(skus) == 0 {
-		return nil
-	}
-	return s.catalog.Stop(ctx, skus, "figures do not add up")
 }

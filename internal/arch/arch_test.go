@@ -16,18 +16,20 @@ const module = "github.com/duoduopin/duoduopin/"
 func floor(pkg string) (int, bool) {
 	top, _, _ := strings.Cut(pkg, "/")
 	switch {
-	case top == "cmd":
+	case top == "cmd", top == "docs": // docs/samples are commands
 		return 4, true
 	case pkg == "internal/arch", pkg == "internal/testshop":
 		return 3, true
 	case top == "internal":
 		switch pkg {
-		case "internal/web", "internal/db", "internal/bus":
+		case "internal/web", "internal/db", "internal/bus", "internal/pay", "internal/pictures", "internal/sheet":
 			return 1, true
-		case "internal/fault", "internal/money", "internal/clock", "internal/stock":
+		case "internal/fault", "internal/money", "internal/clock", "internal/stock", "internal/rule":
 			return 0, true
 		}
 		return 0, false
+	case top == "pricing": // pure: what a basket costs, spoken by orders and promotions
+		return 1, true
 	case isNoun(top), top == "static":
 		return 2, true
 	}
@@ -36,7 +38,7 @@ func floor(pkg string) (int, bool) {
 
 func isNoun(top string) bool {
 	switch top {
-	case "stream", "chat", "live", "catalog", "orders", "reports", "records", "accounts", "civic":
+	case "stream", "chat", "live", "catalog", "orders", "payments", "reports", "records", "accounts", "civic", "engage", "moderation", "promotions", "fulfilment", "aftersales", "webhooks":
 		return true
 	}
 	return false

@@ -34,6 +34,7 @@ type DB struct {
 	dialect string
 	reader  *gorm.DB
 	writer  *gorm.DB
+	models  models // see many.go
 }
 
 // Option changes how a database is opened.

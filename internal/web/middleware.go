@@ -81,7 +81,7 @@ func cookie(secure bool, name, value string, maxAge int) *http.Cookie {
 	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode}
 }
 
-// Identify finds the actor of each request: the Authorization header, else ?token= on WebSocket upgrades, else the
+// Identify finds the actor of each request: the Authorization header, else ?token= where a browser can set no header (WebSocket, server-sent events), else the
 // cookie, else a visitor, who gets a signed cookie. A bad bearer token is refused; a stale cookie is a visitor's. Only the
 // API knows people: pages, pictures and /metrics are served without asking.
 func Identify(id Identity) echo.MiddlewareFunc {
@@ -169,7 +169,7 @@ func bearerToken(r *http.Request) (string, bool) {
 	if scheme, token, ok := strings.Cut(r.Header.Get(echo.HeaderAuthorization), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		return strings.TrimSpace(token), true
 	}
-	if strings.HasSuffix(r.URL.Path, "/ws") && r.URL.Query().Get("token") != "" {
+	if (strings.HasSuffix(r.URL.Path, "/ws") || strings.HasSuffix(r.URL.Path, "/events")) && r.URL.Query().Get("token") != "" {
 		return r.URL.Query().Get("token"), true
 	}
 	return "", false

@@ -125,6 +125,11 @@ func (a *API) problem(err error, requestID string) *Problem {
 		return p
 	}
 	a.report(err)
+	if a.Unavailable != nil && a.Unavailable(err) {
+		p := plain(http.StatusServiceUnavailable, "something that is needed does not answer at this moment; try again", requestID)
+		p.Type, p.retryAfter = "/problems/unavailable", 2*time.Second
+		return p
+	}
 	return plain(http.StatusInternalServerError, "something went wrong here; nothing was changed. Ask with the id of this request", requestID)
 }
 

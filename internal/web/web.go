@@ -118,7 +118,14 @@ type API struct {
 	huma   huma.API
 	routes []Route
 	report func(error)
+
+	// Unavailable reports whether an error says that something we need does not work now: it goes out as 503 with
+	// Retry-After instead of 500. Set it before the first request; nil: never.
+	Unavailable func(error) bool
 }
+
+// answerWithin bounds a JSON route, so that a database that hangs gets its client a 503 and not silence.
+const answerWithin = 15 * time.Second
 
 // New returns an empty API on e. Every 5xx is given to report once, with its cause.
 func New(e *echo.Echo, version string, report func(error)) *API {
@@ -186,6 +193,8 @@ func Handle[I, O any](a *API, op Op, fn func(context.Context, *I) (*O, error)) {
 		next(ctx)
 	}}
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*O, error) {
+		ctx, cancel := context.WithTimeout(ctx, answerWithin)
+		defer cancel()
 		out, err := fn(ctx, in)
 		if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 			err = ctx.Err() // whatever it broke, such as a query: the client has gone

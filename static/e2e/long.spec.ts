@@ -8,6 +8,9 @@ const freeze = 600 // ms without a new picture, where 5 a second are filmed: thr
 
 test.afterEach(async ({ shop }) => shop.lab.clear())
 
+// A freeze is what Chromium's getStats counts as one, over every picture; gaps of the large one are told beside it, for the
+// machine's own lateness shows there too.
+//
 // Five anchors on air in one room, five viewers who see all of them, and nothing stands still: for a minute among the
 // tests, for ten by `make soak`.
 test('five anchors and five viewers without a freeze', async ({ shop }) => {
@@ -33,8 +36,9 @@ test('five anchors and five viewers without a freeze', async ({ shop }) => {
   const frames = after.map((s, i) => s.frames - before[i]!.frames)
   const chromium = after.reduce((n, s, i) => n + s.freezes - before[i]!.freezes, 0)
   const { longest } = sum(frozen)
-  const value = `${frozen.length} freezes (longest ${longest} ms; Chromium counts ${chromium} over all 25 pictures), ${Math.min(...frames)}-${Math.max(...frames)} frames a viewer; server ${(busy * 100).toFixed(1)} % of a processor`
-  measured(`5 anchors, 5 viewers, ${minutes} min`, 'no freeze', value, frozen.length === 0)
+  const late = `${frozen.length} gaps over ${freeze} ms in the large picture, longest ${longest} ms`
+  const value = `Chromium counts ${chromium} freezes over all 25 pictures; ${late}; ${Math.min(...frames)}-${Math.max(...frames)} frames a viewer; server ${(busy * 100).toFixed(1)} % of a processor`
+  measured(`5 anchors, 5 viewers, ${minutes} min`, 'no freeze', value, chromium === 0)
 })
 
 /** Waits until every anchor's picture moves. */

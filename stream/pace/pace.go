@@ -95,6 +95,9 @@ func (e *Estimator) Bitrate() int {
 // while the key frame of the lower layer has not come, hold the picture rather than send on the old layer.
 func (e *Estimator) Overused() bool { return e.queueOver }
 
+// Loss is the share of packets that don't arrive, 0-1, over about the last two seconds.
+func (e *Estimator) Loss() float64 { return e.loss.slow }
+
 // Report takes a receiver report's fraction lost (RFC 3550, section 6.4.1: of 256) and the round trip, 0 if not known.
 // For a viewer without transport-wide feedback it is the only signal; for the others only the round trip counts.
 func (e *Estimator) Report(lost uint8, rtt time.Duration, now int64) {

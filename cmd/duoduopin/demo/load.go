@@ -322,7 +322,7 @@ func (l *loader) afterwards(ctx context.Context, now time.Time) error {
 		n++
 		age := now.Sub(o.CreatedAt)
 		if n%29 == 0 { // the goods do not please: before they were sent
-			if _, err := l.Orders.Refund(operator, staff, o.ID, nil, "不想要了", "demo"); err != nil {
+			if _, err := l.Orders.Refund(operator, staff, o.ID, orders.RefundAsk{Reason: "不想要了", Key: "demo"}); err != nil {
 				return err
 			}
 			continue
@@ -341,7 +341,7 @@ func (l *loader) afterwards(ctx context.Context, now time.Time) error {
 		}
 		if n%31 == 0 { // one piece arrived broken
 			part := o.Lines[0].PriceFen / 2
-			if _, err := l.Orders.Refund(operator, staff, o.ID, &part, "一件破损，补偿一半", "demo"); err != nil {
+			if _, err := l.Orders.Refund(operator, staff, o.ID, orders.RefundAsk{AmountFen: &part, Reason: "一件破损，补偿一半", Key: "demo"}); err != nil {
 				return err
 			}
 		}

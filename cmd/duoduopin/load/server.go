@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,14 +29,19 @@ type Target struct {
 	Anchor   string   // bearer token
 	Operator string   // bearer token
 	Buyers   []string // bearer tokens
+	Goods    []Good   // what may be bought; SKU and Session are the first of them
+	Database string   // URL of the server's database; empty: not ours
 	PID      int      // of a server on this machine, to read its CPU time; 0: not known
 
 	stop func() error
 }
 
-// Own starts a server of its own on free loopback ports with a fresh shop: one session on air, one SKU with plenty of
+// Good is one SKU on the shelf of one session on air.
+type Good struct{ Session, SKU int64 }
+
+// Own starts a server of its own on free loopback ports with a fresh shop: sessions on air, so many SKUs with plenty of
 // stock, and so many buyers. database is a URL, empty for SQLite in the temporary folder. Close ends it.
-func Own(ctx context.Context, database string, buyers int, log io.Writer) (*Target, error) {
+func Own(ctx context.Context, database string, buyers, skus int, log io.Writer) (*Target, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -59,7 +65,7 @@ func Own(ctx context.Context, database string, buyers int, log io.Writer) (*Targ
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	t := &Target{URL: "http://" + httpAddr, PID: cmd.Process.Pid, stop: func() error {
+	t := &Target{URL: "http://" + httpAddr, Database: database, PID: cmd.Process.Pid, stop: func() error {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		return errors.Join(cmd.Wait(), os.RemoveAll(dir))
 	}}
@@ -70,7 +76,7 @@ func Own(ctx context.Context, database string, buyers int, log io.Writer) (*Targ
 		out, err := exec.CommandContext(ctx, self, append(args, common...)...).Output()
 		return strings.TrimSpace(string(out)), err
 	}
-	if err := t.furnish(ctx, run, buyers); err != nil {
+	if err := t.furnish(ctx, run, buyers, skus); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
@@ -114,7 +120,7 @@ func (t *Target) ready(ctx context.Context) error {
 	}
 }
 
-func (t *Target) furnish(ctx context.Context, run func(...string) (string, error), buyers int) error {
+func (t *Target) furnish(ctx context.Context, run func(...string) (string, error), buyers, skus int) error {
 	tokens := map[string]string{}
 	for name, role := range map[string]string{"load-operator": "operator", "load-anchor": "anchor"} {
 		if _, err := run("user", "add", name, "--role", role); err != nil {
@@ -135,25 +141,66 @@ func (t *Target) furnish(ctx context.Context, run func(...string) (string, error
 			t.Buyers = append(t.Buyers, token)
 		}
 	}
-	var product struct {
-		SKUs []struct {
-			ID int64 `json:"id"`
-		} `json:"skus"`
-	}
-	if err := t.call(ctx, t.Operator, "/api/v1/products", map[string]any{"title": "Load", "skus": []any{map[string]any{"name": "one", "price_fen": 100, "stock": 10_000_000}}}, &product); err != nil {
+	ids, err := t.stockUp(ctx, skus)
+	if err != nil {
 		return err
 	}
-	t.SKU = product.SKUs[0].ID
+	for shelf := range slices.Chunk(ids, shelfSize) {
+		if err := t.goOnAir(ctx, shelf); err != nil {
+			return err
+		}
+	}
+	t.SKU, t.Session = t.Goods[0].SKU, t.Goods[0].Session
+	return nil
+}
+
+// What a product and a shelf take.
+const (
+	productSize = 50
+	shelfSize   = 200
+)
+
+// stockUp makes so many SKUs.
+func (t *Target) stockUp(ctx context.Context, n int) ([]int64, error) {
+	var ids []int64
+	for len(ids) < n {
+		var skus []any
+		for i := range min(productSize, n-len(ids)) {
+			skus = append(skus, map[string]any{"name": fmt.Sprintf("no. %d", len(ids)+i+1), "price_fen": 100, "stock": 10_000_000})
+		}
+		var product struct {
+			SKUs []struct {
+				ID int64 `json:"id"`
+			} `json:"skus"`
+		}
+		if err := t.call(ctx, t.Operator, "/api/v1/products", map[string]any{"title": "Load", "skus": skus}, &product); err != nil {
+			return nil, err
+		}
+		for _, k := range product.SKUs {
+			ids = append(ids, k.ID)
+		}
+	}
+	return ids, nil
+}
+
+// goOnAir starts a session that sells these SKUs.
+func (t *Target) goOnAir(ctx context.Context, skus []int64) error {
+	shelf := make([]any, len(skus))
+	for i, id := range skus {
+		shelf[i] = map[string]any{"sku_id": id}
+	}
 	var session struct {
 		ID int64 `json:"id"`
 	}
 	if err := t.call(ctx, t.Operator, "/api/v1/sessions", map[string]any{
-		"title": "Load", "starts_at": time.Now().UTC(), "anchors": []string{"load-anchor"}, "shelf": []any{map[string]any{"sku_id": t.SKU}},
+		"title": "Load", "starts_at": time.Now().UTC(), "anchors": []string{"load-anchor"}, "shelf": shelf,
 	}, &session); err != nil {
 		return err
 	}
-	t.Session = session.ID
-	return t.call(ctx, t.Operator, t.path("/start"), nil, nil)
+	for _, id := range skus {
+		t.Goods = append(t.Goods, Good{session.ID, id})
+	}
+	return t.call(ctx, t.Operator, fmt.Sprintf("/api/v1/sessions/%d/start", session.ID), nil, nil)
 }
 
 func (t *Target) path(rest string) string {

@@ -202,4 +202,18 @@ describe('watch', () => {
     await vi.advanceTimersByTimeAsync(20_000)
     expect(seats[0]!.moving).toBe(false)
   })
+
+  it('asks the origin itself when the edge can not be reached, once', async () => {
+    const served = replies.POST!
+    replies.POST = () => Promise.reject(new TypeError('blocked'))
+    start()
+    await settle()
+    replies.POST = served
+    await vi.advanceTimersByTimeAsync(5000)
+    expect(of('POST').map((p) => p.url)).toEqual(['/api/v1/sessions/7/whep', '/api/v1/sessions/7/whep?direct=1'])
+    last().become('connected')
+    last().become('failed')
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect(of('POST')[2]?.url).toBe('/api/v1/sessions/7/whep')
+  })
 })

@@ -63,6 +63,9 @@ export function watch(sessionId: number, anchors: number, hooks: WatchHooks, opt
   return new Watcher(url, Math.min(Math.max(anchors, 1), most), hooks, options.wish ?? {})
 }
 
+/** The same address, but never sent on to an edge. */
+const directly = (url: string): string => `${url}${url.includes('?') ? '&' : '?'}direct=1`
+
 interface Place {
   stream: MediaStream
   video?: MediaStreamTrack
@@ -84,6 +87,7 @@ class Watcher implements Watch {
   private starved = 0 // looks without media
   private fruitless = 0 // connections in a row that brought no media
   private restarting = false
+  private direct = false // ask the origin itself: the edge that it named can't be reached from here
   private readonly picture: PictureLine
   private timer: ReturnType<typeof setTimeout> | undefined
   private looking: ReturnType<typeof setInterval> | undefined
@@ -125,7 +129,8 @@ class Watcher implements Watch {
     try {
       await pc.setLocalDescription(await pc.createOffer())
       // Nothing is gathered first: the server has the open port, it learns our side from the first packets.
-      const answer = await offer(this.url, pc.localDescription!.sdp)
+      const answer = await offer(this.direct ? directly(this.url) : this.url, pc.localDescription!.sdp)
+      this.direct = false
       if (pc !== this.pc) return void withdraw(answer.location)
       this.resource = answer.location
       this.answer = answer.sdp
@@ -136,6 +141,7 @@ class Watcher implements Watch {
     } catch (error) {
       if (pc !== this.pc) return
       if (error instanceof ApiError && !error.passing) return codecCodes.includes(error.code) ? this.unable() : this.refuse(error)
+      this.direct = !this.direct && error instanceof ApiError && error.code === 'network'
       this.again(error instanceof ApiError ? error.retryAfter : 0)
     }
   }
