@@ -94,8 +94,9 @@ func (s *Service) closeStale(ctx context.Context) error {
 
 // keepHouse closes empty rooms and repeats to other nodes what they may have missed.
 func (s *Service) keepHouse(ctx context.Context) {
-	tick := time.NewTicker(newsEvery)
+	tick, doubts := time.NewTicker(newsEvery), time.NewTicker(flushEvery)
 	defer tick.Stop()
+	defer doubts.Stop()
 	var w worry
 	for {
 		select {
@@ -105,6 +106,10 @@ func (s *Service) keepHouse(ctx context.Context) {
 			s.closeIdle(now)
 			s.keepTold(now)
 			s.tidyRooms(ctx, now, &w)
+		case <-doubts.C:
+			for _, r := range s.allRooms() {
+				r.settleLikes(ctx)
+			}
 		case <-s.bus.Again(): // what the others said meanwhile was missed
 			s.tidyRooms(ctx, time.Now(), &w)
 		}
@@ -121,18 +126,14 @@ func (s *Service) tidyRooms(ctx context.Context, now time.Time, w *worry) {
 	}
 }
 
-// tidy forgets who is gone, and looks for mutes and likes that this node was not told of.
+// tidy forgets who is gone, and looks for mutes that this node was not told of.
 func (r *room) tidy(ctx context.Context, now time.Time) error {
 	r.mu.Lock()
 	r.presence.sweep(r.svc.clock.Now())
 	r.tally.forget(now)
-	doubt := r.tally.doubt > 0
 	r.mu.Unlock()
 	r.tellAll()
 	err := r.readMutes(ctx)
-	if doubt {
-		err = errors.Join(err, r.readLikes(ctx))
-	}
 	r.poke()
 	return err
 }
@@ -147,15 +148,20 @@ func (r *room) tellAll() {
 	}
 }
 
-func (r *room) readLikes(ctx context.Context) error {
-	n, err := r.svc.store.likes(ctx, r.id)
-	if err != nil {
-		return err
-	}
+// settleLikes reads likes that another node may have had before this one heard of it. When the database is away, the doubt stays.
+func (r *room) settleLikes(ctx context.Context) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.tally.correct(n)
-	return nil
+	doubt := r.tally.doubt > 0
+	r.mu.Unlock()
+	if !doubt {
+		return
+	}
+	if n, err := r.svc.store.likes(ctx, r.id); err == nil {
+		r.mu.Lock()
+		r.tally.correct(n)
+		r.mu.Unlock()
+		r.poke()
+	}
 }
 
 // listen hears other nodes until ctx ends.

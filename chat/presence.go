@@ -123,8 +123,9 @@ type tally struct {
 	at    time.Time
 }
 
-// doubtful: another node's likes before it was first heard of may be in its notebook, then in the database.
-const doubtful = 3
+// doubtful: another node's likes before it was first heard of may be in its notebook, a second later in the database, which is
+// asked so many times.
+const doubtful = 5
 
 func newTally(all *crowd) tally { return tally{crowd: all} }
 
