@@ -32,17 +32,17 @@ func TestUntil(t *testing.T) {
 
 func TestTaxNumbers(t *testing.T) {
 	for no, want := range map[string]bool{
-		"91350100M000100Y43":    true,  // the sample of GB 32100-2015
-		"91350100M000100Y44":    false, // its check character changed
-		"91350100M000100I43":    false, // I is no letter of the code
-		"150602198001010011":    true,  // a person's number
-		"150602198001011":       true,
-		"15060219800101123456":  true,
-		"1506021980010112345":   false, // 19
-		"9135-100M000100Y43":    false,
-		"":                      false,
-		"91350100M000100Y43 ":   false,
-		"91350100m000100y43":    false, // small letters are made large before
+		"91350100M000100Y43":   true,  // the sample of GB 32100-2015
+		"91350100M000100Y44":   false, // its check character changed
+		"91350100M000100I43":   false, // I is no letter of the code
+		"150602198001010011":   true,  // a person's number
+		"150602198001011":      true,
+		"15060219800101123456": true,
+		"1506021980010112345":  false, // 19
+		"9135-100M000100Y43":   false,
+		"":                     false,
+		"91350100M000100Y43 ":  false,
+		"91350100m000100y43":   false, // small letters are made large before
 		"一二三四五六七八九十一二三四五六七八": false,
 	} {
 		if got := aftersales.TaxNo(no); got != want {
@@ -58,8 +58,12 @@ func TestAvailable(t *testing.T) {
 		asked int64
 		want  int64
 	}{
-		{aftersales.Money, 0, 3}, {aftersales.Money, 2, 1}, {aftersales.Money, 9, 0},
-		{aftersales.Return, 0, 2}, {aftersales.Return, 1, 1}, {aftersales.Exchange, 0, 2},
+		{aftersales.Money, 0, 3},
+		{aftersales.Money, 2, 1},
+		{aftersales.Money, 9, 0},
+		{aftersales.Return, 0, 2},
+		{aftersales.Return, 1, 1},
+		{aftersales.Exchange, 0, 2},
 	} {
 		if got := aftersales.Available(l, x.kind, x.asked); got != x.want {
 			t.Errorf("%+v: %d", x, got)
