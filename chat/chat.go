@@ -77,6 +77,7 @@ type Config struct {
 	Registerer prometheus.Registerer // nil: no metrics
 	Badges     Badges                // nil: nobody has one
 	Log        *slog.Logger          // nil: slog.Default
+	Guard      Guard                 // nil: whatever may be said, passes
 }
 
 const (
@@ -99,6 +100,7 @@ type Service struct {
 	gate     Gate
 	audit    Audit
 	badges   Badges
+	guard    Guard
 	journal  *journal
 	record   *recorder
 	facts    *notebook
@@ -133,7 +135,7 @@ func New(c Config, gate Gate, audit Audit) (*Service, error) {
 		c.Log = slog.Default()
 	}
 	s := &Service{
-		db: c.DB, store: store{c.DB}, bus: c.Bus, clock: c.Clock, log: c.Log, limits: c.Limits, gate: gate, audit: audit,
+		db: c.DB, store: store{c.DB}, bus: c.Bus, clock: c.Clock, log: c.Log, limits: c.Limits, gate: gate, audit: audit, guard: c.Guard,
 		door: newDoor(c.Limits), bulletin: newBulletin(), node: rand.Text()[:12], rooms: map[int64]*room{}, anew: map[int64]struct{}{},
 		keeper: socket.NewKeeper(), shards: newShards(runtime.GOMAXPROCS(0)),
 	}
@@ -236,86 +238,6 @@ func (s *Service) Viewers(sessionID int64) int {
 		return r.viewers()
 	}
 	return 0
-}
-
-// Remove takes a message down: members are told, and history shows it without its text from now on. The record keeps it.
-func (s *Service) Remove(ctx context.Context, a web.Actor, sessionID int64, seq uint64, reason string) error {
-	if err := s.gate.MayModerate(ctx, sessionID, a); err != nil {
-		return err
-	}
-	rec, err := s.journal.get(ctx, sessionID, seq)
-	if err != nil {
-		return err
-	}
-	if rec.head().Type != "chat" {
-		return fault.Missing("message")
-	}
-	detail := map[string]any{"seq": seq, "user": rec.head().User.ID, "reason": reason}
-	if err := s.audit.Record(ctx, "chat.remove", subject(sessionID), detail); err != nil {
-		return err
-	}
-	return s.Post(ctx, sessionID, "removed", map[string]any{"removed_seq": seq})
-}
-
-// Mute keeps a viewer, named by the public id, from speaking in this room, everywhere within a second.
-func (s *Service) Mute(ctx context.Context, a web.Actor, sessionID int64, user string, minutes int64, reason string) (time.Time, error) {
-	if err := s.gate.MayModerate(ctx, sessionID, a); err != nil {
-		return time.Time{}, err
-	}
-	until := s.clock.Now().Add(time.Duration(minutes) * time.Minute)
-	err := s.db.Tx(ctx, func(ctx context.Context) error {
-		if err := s.audit.Record(ctx, "chat.mute", subject(sessionID), map[string]any{"user": user, "minutes": minutes, "reason": reason}); err != nil {
-			return err
-		}
-		return s.store.mute(ctx, muteRow{SessionID: sessionID, UserID: user, UntilMs: db.Millis(until), ByAccount: a.AccountID, Reason: reason, AtMs: db.Millis(s.clock.Now())})
-	})
-	if err != nil {
-		return time.Time{}, err
-	}
-	return until, s.tellMutes(ctx, sessionID)
-}
-
-// Unmute lets a viewer speak again.
-func (s *Service) Unmute(ctx context.Context, a web.Actor, sessionID int64, user string) error {
-	if err := s.gate.MayModerate(ctx, sessionID, a); err != nil {
-		return err
-	}
-	err := s.db.Tx(ctx, func(ctx context.Context) error {
-		if err := s.audit.Record(ctx, "chat.unmute", subject(sessionID), map[string]any{"user": user}); err != nil {
-			return err
-		}
-		return s.store.unmute(ctx, sessionID, user)
-	})
-	if err != nil {
-		return err
-	}
-	return s.tellMutes(ctx, sessionID)
-}
-
-// Notice tells the room something in the shop's name.
-func (s *Service) Notice(ctx context.Context, a web.Actor, sessionID int64, text string) error {
-	if err := s.gate.MayModerate(ctx, sessionID, a); err != nil {
-		return err
-	}
-	text, n := clean(text)
-	if n == 0 || n > noticeMost {
-		return fault.Bad("text", fmt.Sprintf("must have 1 to %d characters", noticeMost))
-	}
-	if err := s.audit.Record(ctx, "chat.notice", subject(sessionID), map[string]any{"text": text}); err != nil {
-		return err
-	}
-	return s.Post(ctx, sessionID, "notice", map[string]any{"text": text})
-}
-
-func subject(sessionID int64) string { return fmt.Sprintf("session/%d", sessionID) }
-
-// tellMutes makes this node's and the other nodes' rooms read the mutes again.
-func (s *Service) tellMutes(ctx context.Context, sessionID int64) error {
-	s.announceMutes(sessionID)
-	if r := s.room(sessionID); r != nil {
-		return r.readMutes(ctx)
-	}
-	return nil
 }
 
 // logSeen is told by the journal which log a room has. When it is another than the one that an open room follows, positions

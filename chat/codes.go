@@ -13,6 +13,7 @@ import "github.com/gorilla/websocket"
 //	1012  the server restarts; reason "retry_ms=N"             after N ms
 //	4400  three frames that are no messages                    no
 //	4401  the account was disabled or its password reset       no: sign in first
+//	4403  a moderator banned the person; the reason says why    no
 //	4410  the session is over; history has been sent           no
 //	4429  far more frames than allowed                         no (a person may try again in a minute)
 //	4508  too slow: 256 KiB or 5 s were waiting                at once; usually seen as 1006, as the line is full
@@ -22,6 +23,7 @@ const (
 	codeRestart = websocket.CloseServiceRestart // 1012
 	codeBad     = 4400
 	codeSignIn  = 4401
+	codeBanned  = 4403
 	codeOver    = 4410
 	codeReset   = 4509
 )

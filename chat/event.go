@@ -33,6 +33,7 @@ type said struct {
 	ID   string   `json:"id"`
 	User chatUser `json:"user"`
 	Text string   `json:"text"`
+	Held int64    `json:"held_id,omitempty"` // a moderator let it through
 }
 
 type helloSession struct {
@@ -58,19 +59,12 @@ type counted struct {
 	At    string `json:"at"`
 }
 
-type refused struct {
-	Type   string `json:"type"`
-	ID     string `json:"id,omitempty"`
-	Reason string `json:"reason"`
-	At     string `json:"at"`
-}
-
 func stamp(t time.Time) string { return t.UTC().Format(timeForm) }
 
 // compose makes an event as the log keeps it and the room is told it: the fields of data, which must be a JSON object or nil, with type and at.
 func compose(typ string, at time.Time, data any) ([]byte, error) {
 	switch typ {
-	case "", "hello", "viewers", "likes", "refused", "beat":
+	case "", "hello", "viewers", "likes", "refused", "held", "moderated", "moderation", "beat":
 		return nil, fault.Bad("type", fmt.Sprintf("%q is the room's own", typ))
 	}
 	raw, err := json.Marshal(data)

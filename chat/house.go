@@ -125,7 +125,7 @@ func (r *room) tidy(ctx context.Context, now time.Time) error {
 // listen hears other nodes until ctx ends.
 func (s *Service) listen(ctx context.Context) error {
 	hear := make(chan *nats.Msg, 1024) // when full, news are dropped: they are repeated
-	for _, subject := range []string{subjectTally, subjectMutes, subjectTold} {
+	for _, subject := range []string{subjectTally, subjectMutes, subjectTold, subjectPrivate} {
 		sub, err := s.bus.Conn().ChanSubscribe(subject, hear)
 		if err != nil {
 			return err
@@ -143,6 +143,10 @@ func (s *Service) listen(ctx context.Context) error {
 }
 
 func (s *Service) hear(ctx context.Context, m *nats.Msg) {
+	if m.Subject == subjectPrivate {
+		s.hearPrivate(ctx, m.Data)
+		return
+	}
 	var n news
 	if json.Unmarshal(m.Data, &n) != nil || n.Node == s.node {
 		return

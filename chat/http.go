@@ -110,6 +110,10 @@ func (s *Service) admit(c echo.Context, up *websocket.Upgrader, a web.Actor, abo
 	if err != nil {
 		return err
 	}
+	rules, err := s.mayEnter(ctx, about.ID, a, user)
+	if err != nil {
+		return err
+	}
 	r, err := s.enter(ctx, about)
 	if err != nil {
 		return err
@@ -124,13 +128,21 @@ func (s *Service) admit(c echo.Context, up *websocket.Upgrader, a web.Actor, abo
 		return ErrUpgrade.Because(err)
 	}
 	m := newMember(s, r, a, chatUser{ID: user, Name: nameOf(a, user), Role: string(a.Role)}, conn, p, func() { s.exit(r); leave() })
-	m.backstage = about.State == "rehearsing"
+	m.backstage, m.rules = about.State == "rehearsing", rules
 	if !s.serve(m) {
 		_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(codeRestart, "retry_ms=1000"), time.Now().Add(time.Second))
 		_ = conn.Close()
 		m.left()
 	}
 	return nil
+}
+
+// mayEnter asks the Guard.
+func (s *Service) mayEnter(ctx context.Context, id int64, a web.Actor, user string) ([]byte, error) {
+	if s.guard == nil {
+		return nil, nil
+	}
+	return s.guard.Enter(ctx, id, a, user)
 }
 
 // nameOf never shows the sign-in name, which may be a phone number.
@@ -184,7 +196,7 @@ func (s *Service) deleteMute(ctx context.Context, in *struct {
 	User string `path:"user" pattern:"^[0-9a-f]{12}$"`
 },
 ) (*struct{}, error) {
-	return nil, s.Unmute(ctx, web.ActorFrom(ctx), in.ID, in.User)
+	return nil, s.Unmute(ctx, web.ActorFrom(ctx), in.ID, in.User, "")
 }
 
 func (s *Service) postNotice(ctx context.Context, in *struct {

@@ -17,7 +17,7 @@ const (
 	windowSmall = 20 * time.Millisecond  // the most in one of fewRoom and less; between them it grows evenly
 	windowFull  = 20_000                 // deliveries per second at which the window is widest
 	fewRoom     = 200
-	largeRoom   = 1000
+	largeRoom   = 5000
 	tallyEvery  = time.Second
 	flushEarly  = 32 << 10        // bytes that have come are not kept waiting for the window
 	flushBytes  = 2 * flushEarly  // of one live frame, if it has more than one event
@@ -56,6 +56,7 @@ func window(members int, perSecond float64) time.Duration {
 type entry struct {
 	typ  string
 	raw  []byte
+	was  []byte      // what was taken down, to be given back
 	once fingerprint // of a chat message
 }
 
@@ -306,22 +307,10 @@ func (r *room) apply(h head) {
 			r.end(r.svc.clock.Now())
 		}
 	case "removed":
-		if e := r.ring.at(h.RemovedSeq); e != nil && e.typ == "chat" {
-			r.blank(h.RemovedSeq, e)
-		}
+		r.takeDown(h.RemovedSeq)
+	case "restored":
+		r.giveBack(h.RestoredSeq)
 	}
-}
-
-// blank takes the text out of an entry. Call with mu held.
-func (r *room) blank(seq uint64, e *entry) {
-	less := len(e.raw)
-	e.raw = blank(e.raw)
-	less -= len(e.raw)
-	r.ring.bytes -= less
-	if seq > r.sent {
-		r.unsent -= less
-	}
-	clear(r.history)
 }
 
 func (r *room) isLoaded() bool {
@@ -585,7 +574,7 @@ func (r *room) join(m *member, p place) {
 	r.next = (r.next + 1) % len(r.parts)
 	r.size++
 	r.presence.arrive(m.actor.Viewer)
-	m.conn.Preload(pack(append(r.tally.now(r.presence.count(), stamp(now)), r.toldTo(m)...)...))
+	m.conn.Preload(pack(append(r.tally.now(r.presence.count(), stamp(now)), r.entryTo(m)...)...))
 	m.seated = true
 	r.poke()
 }

@@ -51,7 +51,9 @@ type head struct {
 	At         time.Time `json:"at"`
 	State      string    `json:"state"`       // of session
 	RemovedSeq uint64    `json:"removed_seq"` // of removed
-	User       chatUser  `json:"user"`        // of chat
+
+	RestoredSeq uint64   `json:"restored_seq"` // of restored
+	User        chatUser `json:"user"`         // of chat
 }
 
 func (r record) head() head {
@@ -132,9 +134,10 @@ func (j *journal) append(ctx context.Context, id int64, body []byte, by speaker)
 }
 
 func (j *journal) publish(ctx context.Context, id int64, body []byte, by speaker) (uint64, error) {
-	msg := &nats.Msg{Subject: subjectOf(id), Data: body}
+	msg := &nats.Msg{Subject: subjectOf(id), Data: body, Header: nats.Header{}}
 	if by.viewer != "" {
-		msg.Header = nats.Header{headViewer: {by.viewer}, headPerson: {strconv.FormatInt(by.account, 10)}}
+		msg.Header.Set(headViewer, by.viewer)
+		msg.Header.Set(headPerson, strconv.FormatInt(by.account, 10))
 	}
 	if by.once != "" {
 		msg.Header.Set(jetstream.MsgIDHeader, by.once)

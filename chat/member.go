@@ -31,7 +31,8 @@ type member struct {
 	seat   seat // guarded by the room, like seated
 	seated bool
 
-	backstage bool // came in while the Gate showed a rehearsal, so may know of it
+	backstage bool   // came in while the Gate showed a rehearsal, so may know of it
+	rules     []byte // the Guard's event for those who come in, nil for none
 
 	// The reader's own.
 	valve   *valve
@@ -145,7 +146,11 @@ func (m *member) speak(msg message) string {
 	}
 	ctx, cancel := context.WithTimeout(m.svc.life, speakTime)
 	defer cancel()
+	if text, n = m.weigh(ctx, msg.ID, text); n == 0 {
+		return ""
+	}
 	body := encode(said{Type: "chat", At: stamp(m.svc.clock.Now()), ID: msg.ID, User: m.badged(ctx), Text: text})
+	once = fingerprintOf(m.user.ID, msg.ID, text) // as it is said
 	if _, err := m.svc.journal.append(ctx, m.room.id, body, speaker{viewer: m.actor.Viewer, account: m.actor.AccountID, once: once.String()}); err != nil {
 		return "unavailable"
 	}
@@ -169,11 +174,6 @@ func (m *member) remember(id string) {
 		m.ids[m.nextI] = id
 		m.nextI = (m.nextI + 1) % idsKept
 	}
-}
-
-func (m *member) refuse(id, reason string) {
-	m.svc.metrics.refused.WithLabelValues(reason).Inc()
-	m.conn.Send(pack(encode(refused{"refused", id, reason, stamp(m.svc.clock.Now())})), time.Now())
 }
 
 // noteProduct notes an act on a product, for as many products as a shelf may have.

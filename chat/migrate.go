@@ -71,5 +71,5 @@ func Migrations() []db.Migration {
 			}
 		}
 		return g.Exec("CREATE INDEX chat_presence_open ON chat_presence (last_seen_ms) WHERE to_ms = 0").Error
-	}}}
+	}}, searchMigration()}
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"github.com/duoduopin/duoduopin/internal/db"
+	"github.com/duoduopin/duoduopin/internal/fault"
 )
 
 // store is chat's tables. It joins the transaction in the context.
@@ -222,4 +224,68 @@ func (s store) mutes(ctx context.Context, id int64, now time.Time) (map[string]t
 		all[r.UserID] = db.Time(r.UntilMs)
 	}
 	return all, nil
+}
+
+// said gives chat messages of the record, newest first.
+func (s store) said(ctx context.Context, f SaidFilter) ([]eventRow, error) {
+	q := s.db.Read(ctx).Where("typ = 'chat'")
+	if f.SessionID != 0 {
+		q = q.Where("session_id = ?", f.SessionID)
+	}
+	if f.Viewer != "" {
+		q = q.Where("viewer = ?", f.Viewer)
+	}
+	if !f.From.IsZero() {
+		q = q.Where("at_ms >= ?", db.Millis(f.From))
+	}
+	if !f.To.IsZero() {
+		q = q.Where("at_ms < ?", db.Millis(f.To))
+	}
+	if p := f.Before; p != nil {
+		q = q.Where("at_ms <= ? AND (at_ms, session_id, epoch, seq) < (?, ?, ?, ?)", p.AtMs, p.AtMs, p.SessionID, p.Epoch, int64(p.Seq))
+	}
+	var rows []eventRow
+	return rows, q.Order("at_ms DESC, session_id DESC, epoch DESC, seq DESC").Limit(f.Limit).Find(&rows).Error
+}
+
+// message gives one chat message; the newest one when two logs of the session had the seq.
+func (s store) message(ctx context.Context, id, seq int64) (eventRow, error) {
+	var row eventRow
+	err := s.db.Read(ctx).Where("session_id = ? AND seq = ? AND typ = 'chat'", id, seq).Order("at_ms DESC").Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return row, fault.Missing("message")
+	}
+	return row, err
+}
+
+// around gives the messages around one, oldest first.
+func (s store) around(ctx context.Context, id int64, epoch string, seq int64, n int) ([]eventRow, error) {
+	var before, after []eventRow
+	one := func() *gorm.DB {
+		return s.db.Read(ctx).Where("session_id = ? AND epoch = ? AND typ = 'chat'", id, epoch).Limit(n)
+	}
+	if err := one().Where("seq < ?", seq).Order("seq DESC").Find(&before).Error; err != nil {
+		return nil, err
+	}
+	if err := one().Where("seq >= ?", seq).Order("seq").Limit(n + 1).Find(&after).Error; err != nil {
+		return nil, err
+	}
+	slices.Reverse(before)
+	return append(before, after...), nil
+}
+
+// spokenBy gives the newest message that a public id said in a session.
+func (s store) spokenBy(ctx context.Context, id int64, user string) (eventRow, error) {
+	var row eventRow
+	err := s.db.Read(ctx).Where("session_id = ? AND typ = 'chat' AND body LIKE ?", id, `%"user":{"id":"`+user+`"%`).Order("at_ms DESC").Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return row, fault.Missing("viewer")
+	}
+	return row, err
+}
+
+func (s store) follows(ctx context.Context, viewer string) (bool, error) {
+	var rows []actRow
+	err := s.db.Read(ctx).Where("viewer = ? AND kind = 'follow'", viewer).Limit(1).Find(&rows).Error
+	return len(rows) > 0, err
 }

@@ -101,10 +101,9 @@ func (b *bank) QueryRefund(_ context.Context, _ pay.Payment, r pay.Refund) (pay.
 		return pay.RefundResult{}, err
 	}
 	res := pay.RefundResult{Status: b.backs[r.ID], Code: string(b.backs[r.ID])}
-	switch res.Status {
-	case "":
+	if res.Status == "" {
 		res.Status = pay.Unknown
-	case pay.Closed:
+	} else if res.Status == pay.Closed {
 		res.Status, res.Code = pay.Failed, "CLOSED"
 	}
 	return res, nil

@@ -130,8 +130,20 @@ func fitting(b browser) []pay.Kind {
 		return []pay.Kind{pay.WAP}
 	case onPhone:
 		return []pay.Kind{pay.H5, pay.WAP}
+	default:
+		return []pay.Kind{pay.Native, pay.Page, pay.QR}
 	}
-	return []pay.Kind{pay.Native, pay.Page, pay.QR}
+}
+
+func actionOf(k pay.Kind) string {
+	switch k {
+	case pay.Native, pay.QR:
+		return pay.ShowQR
+	case pay.JSAPI:
+		return pay.CallJS
+	default:
+		return pay.Redirect
+	}
 }
 
 func fit(kinds []pay.Kind, b browser) []methodKindView {
@@ -142,15 +154,8 @@ func fit(kinds []pay.Kind, b browser) []methodKindView {
 	out := make([]methodKindView, len(kinds))
 	best := -1
 	for i, k := range kinds {
-		action := pay.Redirect
-		switch k {
-		case pay.Native, pay.QR:
-			action = pay.ShowQR
-		case pay.JSAPI:
-			action = pay.CallJS
-		}
 		at := slices.Index(order, k)
-		out[i] = methodKindView{Kind: k, Action: action, Fits: at >= 0}
+		out[i] = methodKindView{Kind: k, Action: actionOf(k), Fits: at >= 0}
 		if at >= 0 && (best < 0 || at < slices.Index(order, kinds[best])) {
 			best = i
 		}

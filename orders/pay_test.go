@@ -328,7 +328,7 @@ func TestRoomIsTold(t *testing.T) {
 			t.Fatalf("%d, %v", n, err)
 		}
 		heard := s.room.all()
-		if len(heard) != 5 || heard[0] != `1 sold {"product_id":1,"sku_id":11,"title":"羊绒围巾","quantity":1,"buyer":"b"}` || !strings.Contains(heard[4], `"quantity":8`) {
+		if len(heard) != 5 || heard[0] != `1 sold {"product_id":1,"sku_id":11,"title":"羊绒围巾","quantity":1,"buyer":"b","buyer_id":1}` || !strings.Contains(heard[4], `"quantity":8`) {
 			t.Fatalf("heard %q", heard)
 		}
 		s.clock.Advance(time.Hour)

@@ -21,24 +21,29 @@ func proofs() []proof {
 	}
 	return []proof{
 		{
-			rule.Rule{ID: "flash-taken", Title: "what a flash sale counts as taken is what its orders have", Formula: "taken = units of its orders that stand", Unit: "units"}, "flash",
+			rule.Rule{ID: "flash-taken", Title: "what a flash sale counts as taken is what its orders have", Formula: "taken = units of its orders that stand", Unit: "units"},
+			"flash",
 			"flash sale %s: what is counted as taken differs from its orders by %d units", counted("flash", "promotion_flash", "taken", "units"),
 		},
 		{
-			rule.Rule{ID: "gift-given", Title: "what a gift counts as given is what its orders have", Formula: "given = units of its orders that stand", Unit: "units"}, "gift",
+			rule.Rule{ID: "gift-given", Title: "what a gift counts as given is what its orders have", Formula: "given = units of its orders that stand", Unit: "units"},
+			"gift",
 			"gift %s: what is counted as given differs from its orders by %d units", counted("gift", "promotion_gifts", "given", "units"),
 		},
 		{
-			rule.Rule{ID: "coupon-budget", Title: "what a coupon's budget counts as spent is what it took off its orders", Formula: "spent = sum taken off orders that stand", Unit: "fen"}, "coupon",
+			rule.Rule{ID: "coupon-budget", Title: "what a coupon's budget counts as spent is what it took off its orders", Formula: "spent = sum taken off orders that stand", Unit: "fen"},
+			"coupon",
 			"coupon %s: what is counted as spent differs from its orders by %d fen", counted("coupon", "promotion_coupons", "spent_fen", "fen"),
 		},
 		{
-			rule.Rule{ID: "coupon-issued", Title: "what a coupon counts as issued is in hands", Formula: "issued = copies", Unit: "rows"}, "coupon",
+			rule.Rule{ID: "coupon-issued", Title: "what a coupon counts as issued is in hands", Formula: "issued = copies", Unit: "rows"},
+			"coupon",
 			"coupon %s: what is counted as issued differs from the copies by %d",
 			`SELECT id AS name, sum(n) AS off FROM (SELECT id, issued AS n FROM promotion_coupons UNION ALL SELECT coupon_id, -1 FROM promotion_held) x GROUP BY id HAVING sum(n) <> 0`,
 		},
 		{
-			rule.Rule{ID: "coupon-once", Title: "a copy is spent exactly while one order has it", Formula: "spent copies = coupons of orders that stand", Unit: "rows"}, "coupon",
+			rule.Rule{ID: "coupon-once", Title: "a copy is spent exactly while one order has it", Formula: "spent copies = coupons of orders that stand", Unit: "rows"},
+			"coupon",
 			"coupon code %s is spent without its order, or its order without it (%d)",
 			`SELECT name, sum(n) AS off FROM (SELECT code || '/' || order_id AS name, 1 AS n FROM promotion_held WHERE order_id <> ''
 				UNION ALL SELECT ref || '/' || order_id, -1 FROM promotion_uses WHERE kind = 'coupon' AND state = 'taken') x GROUP BY name HAVING sum(n) <> 0`,

@@ -18,19 +18,22 @@ func proofs() []proof {
 	const signed = `CASE WHEN kind IN ('issued', 'returned') THEN points ELSE -points END`
 	return []proof{
 		{
-			rule.Rule{ID: "points-lot", Title: "each lot of points adds up", Formula: "issued - expired - spent + returned = left", Unit: "points"}, "points-lot",
+			rule.Rule{ID: "points-lot", Title: "each lot of points adds up", Formula: "issued - expired - spent + returned = left", Unit: "points"},
+			"points-lot",
 			"points lot %s: issued - expired - spent + returned differs from what is left by %d",
 			`SELECT lot_id AS name, sum(n) AS off FROM (SELECT lot_id, ` + signed + ` AS n FROM points_entries
 				UNION ALL SELECT id, -points_left FROM points_lots) x GROUP BY lot_id HAVING sum(n) <> 0`,
 		},
 		{
-			rule.Rule{ID: "points-balance", Title: "each account's points add up", Formula: "issued - expired - spent + returned = balance", Unit: "points"}, "account",
+			rule.Rule{ID: "points-balance", Title: "each account's points add up", Formula: "issued - expired - spent + returned = balance", Unit: "points"},
+			"account",
 			"points of account %s: issued - expired - spent + returned differs from the balance by %d",
 			`SELECT account_id AS name, sum(n) AS off FROM (SELECT account_id, ` + signed + ` AS n FROM points_entries
 				UNION ALL SELECT account_id, -balance FROM points_accounts) x GROUP BY account_id HAVING sum(n) <> 0`,
 		},
 		{
-			rule.Rule{ID: "points-returned", Title: "no more points come back than were spent", Formula: "returned <= spent", Unit: "points"}, "points-ref",
+			rule.Rule{ID: "points-returned", Title: "no more points come back than were spent", Formula: "returned <= spent", Unit: "points"},
+			"points-ref",
 			"points spent under %s: %d more came back than were spent",
 			`SELECT ref AS name, -sum(CASE WHEN kind = 'spent' THEN points ELSE -points END) AS off FROM points_entries
 				WHERE kind IN ('spent', 'returned') GROUP BY ref HAVING sum(CASE WHEN kind = 'spent' THEN points ELSE -points END) < 0`,

@@ -51,7 +51,39 @@ type Settings struct {
 	EdgeURL     string   `name:"edge-url" env:"DUODUOPIN_EDGE_URL" help:"Edge: address under which viewers reach it, such as https://edge1.example.org; needed unless it listens on loopback."`
 	EdgeCap     int      `name:"edge-capacity" env:"DUODUOPIN_EDGE_CAPACITY" default:"2000" help:"Edge: viewers it is meant for; see docs/scaling.md."`
 	HookNets    []string `name:"webhook-networks" env:"DUODUOPIN_WEBHOOK_NETWORKS" sep:"," help:"Private networks (CIDR) that webhooks may go to, also by plain HTTP, with commas; none unless set."`
+	PublicURL   string   `name:"public-url" env:"DUODUOPIN_PUBLIC_URL" help:"Address under which buyers and payment providers reach the shop, such as https://shop.example.org; from the domain unless set. Needed by WeChat Pay and Alipay."`
+	SandboxPay  string   `name:"sandbox-pay" env:"DUODUOPIN_SANDBOX_PAY" default:"auto" enum:"auto,on,off" help:"Payment with play money: auto has it as long as no real provider is set up."`
 	MetricsTok  string   `name:"metrics-token" env:"DUODUOPIN_METRICS_TOKEN" help:"Bearer token that may read /metrics from anywhere; without it, loopback only."`
+
+	WeChat WeChatSettings `embed:"" prefix:"wechat-" group:"WeChat Pay"`
+	Alipay AlipaySettings `embed:"" prefix:"alipay-" group:"Alipay"`
+}
+
+// WeChatSettings are a merchant's account at WeChat Pay; with none of them set, the provider is off.
+type WeChatSettings struct {
+	AppID       string   `name:"app-id" env:"DUODUOPIN_WECHAT_APP_ID" help:"App of the merchant, wx..."`
+	MerchantID  string   `name:"mch-id" env:"DUODUOPIN_WECHAT_MCH_ID" help:"Number of the merchant."`
+	APIv3Key    string   `name:"apiv3-key" env:"DUODUOPIN_WECHAT_APIV3_KEY" help:"APIv3 key: 32 characters. Better in the environment than on the command line."`
+	Key         string   `name:"key" env:"DUODUOPIN_WECHAT_KEY" help:"File with the merchant's private key: apiclient_key.pem."`
+	Cert        string   `name:"cert" env:"DUODUOPIN_WECHAT_CERT" help:"File with the merchant's certificate: apiclient_cert.pem."`
+	PublicKeyID string   `name:"public-key-id" env:"DUODUOPIN_WECHAT_PUBLIC_KEY_ID" help:"ID of WeChat Pay's public key, PUB_KEY_ID_...; without it platform certificates are fetched."`
+	PublicKey   string   `name:"public-key" env:"DUODUOPIN_WECHAT_PUBLIC_KEY" help:"File with WeChat Pay's public key: pub_key.pem."`
+	Both        bool     `name:"certificates-too" env:"DUODUOPIN_WECHAT_CERTIFICATES_TOO" help:"Believe platform certificates beside the public key, while WeChat changes over."`
+	Kinds       []string `name:"kinds" env:"DUODUOPIN_WECHAT_KINDS" sep:"," default:"jsapi,h5,native" help:"Products that the merchant has, with commas."`
+	BaseURL     string   `name:"base-url" env:"DUODUOPIN_WECHAT_BASE_URL" help:"Address of WeChat Pay; for tests."`
+}
+
+// AlipaySettings are an app's account at Alipay; with none of them set, the provider is off.
+type AlipaySettings struct {
+	AppID     string   `name:"app-id" env:"DUODUOPIN_ALIPAY_APP_ID" help:"Number of the app."`
+	SellerID  string   `name:"seller-id" env:"DUODUOPIN_ALIPAY_SELLER_ID" help:"Number of the merchant, 2088..."`
+	Key       string   `name:"key" env:"DUODUOPIN_ALIPAY_KEY" help:"File with the app's private key."`
+	PublicKey string   `name:"public-key" env:"DUODUOPIN_ALIPAY_PUBLIC_KEY" help:"File with Alipay's public key; or the three certificates instead."`
+	AppCert   string   `name:"app-cert" env:"DUODUOPIN_ALIPAY_APP_CERT" help:"File with the app's certificate: appCertPublicKey_....crt."`
+	Cert      string   `name:"cert" env:"DUODUOPIN_ALIPAY_CERT" help:"File with Alipay's certificate: alipayCertPublicKey_RSA2.crt."`
+	RootCert  string   `name:"root-cert" env:"DUODUOPIN_ALIPAY_ROOT_CERT" help:"File with Alipay's root certificates: alipayRootCert.crt."`
+	Kinds     []string `name:"kinds" env:"DUODUOPIN_ALIPAY_KINDS" sep:"," default:"wap,page,qr" help:"Products that the merchant has, with commas."`
+	BaseURL   string   `name:"base-url" env:"DUODUOPIN_ALIPAY_BASE_URL" help:"Gateway of Alipay; for its sandbox and for tests."`
 }
 
 // database gives the database's URL; the default SQLite file (also for an empty value) follows the data folder.
@@ -96,6 +128,9 @@ func (s *Settings) check() error {
 		return err
 	}
 	if err := s.checkEdge(); err != nil {
+		return err
+	}
+	if err := s.checkPayments(); err != nil {
 		return err
 	}
 	if !s.limited() && !loopback(s.HTTPAddr) {

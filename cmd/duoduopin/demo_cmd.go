@@ -62,7 +62,8 @@ func demoIfEmpty(env *environment, s *Settings, d *db.DB, url string) error {
 // loadDemo plays the demo's month on a shop whose rooms hear nothing, and prints how to get in.
 func loadDemo(env *environment, s *Settings, d *db.DB, url string) error {
 	quiet := *s
-	quiet.Limits = "off" // twenty demo buyers buy for a month
+	quiet.Limits = "off"                                                                    // twenty demo buyers buy for a month
+	quiet.SandboxPay, quiet.WeChat, quiet.Alipay = "on", WeChatSettings{}, AlipaySettings{} // with play money
 	password := s.DemoPass
 	if password == "" {
 		password = strings.ToLower(rand.Text()[:12])

@@ -14,6 +14,7 @@ import (
 	"github.com/duoduopin/duoduopin/engage/questions"
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/db"
+	"github.com/duoduopin/duoduopin/internal/rule"
 	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/live"
 )
@@ -48,6 +49,16 @@ func (e *engagement) routes(api *web.API) {
 	for _, add := range []func(*web.API){e.board.Routes, e.questions.Routes, e.polls.Routes, e.draws.Routes, e.banners.Routes} {
 		add(api)
 	}
+}
+
+// rules are those of polls and draws.
+func (e *engagement) rules(ctx context.Context) ([]rule.Rule, error) {
+	votes, err := e.polls.Rules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	results, err := e.draws.Rules(ctx)
+	return append(votes, results...), err
 }
 
 // sold takes what the orders' outbox tells of a paid order: a badge for its buyer, and a banner.

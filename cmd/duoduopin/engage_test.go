@@ -128,6 +128,10 @@ func TestDrawIsProvedFromOutside(t *testing.T) {
 		if won := e.operator.call("GET", url+"/winners", nil, 200).list("items"); len(won) != 2 || won[0].num("account_id") == 0 {
 			t.Errorf("the desk sees %v", won)
 		}
+		broken, err := verify(t.Context(), again.db)
+		if must(t, err); len(broken) > 0 {
+			t.Errorf("broken rules: %q", broken)
+		}
 		room := join(t, e.visitor, e.base, "")
 		if d := room.await("draw", func(d object) bool { return d.str("state") == "drawn" }); len(d.list("won")) != 2 || d.str("commitment") != draw.str("commitment") {
 			t.Errorf("the room heard %v", d)

@@ -23,6 +23,7 @@ func (s *shop) routes(set *Settings, reg *prometheus.Registry) {
 		s.points.Routes,
 		s.promotions.Routes,
 		s.chat.Routes,
+		s.moderation.Routes,
 		s.engage.routes,
 		s.stream.Routes,
 		s.hls.Routes,
@@ -32,6 +33,7 @@ func (s *shop) routes(set *Settings, reg *prometheus.Registry) {
 		s.fulfilment.Routes,
 		s.aftersales.Routes,
 		s.webhooks.Routes,
+		s.payments.Routes,
 	} {
 		add(s.api)
 	}

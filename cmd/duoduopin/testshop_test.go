@@ -29,6 +29,7 @@ type testOptions struct {
 	secret   string      // of its edges
 	networks []string    // that webhooks may go to
 	clock    clock.Clock // the system's unless set
+	set      func(*Settings)
 }
 
 // testShop is the whole server on a loopback port, spoken to from outside only.
@@ -51,13 +52,16 @@ func newTestShop(t testing.TB, o testOptions) *testShop {
 	if o.database == "" {
 		s.DatabaseURL = "sqlite:" + filepath.Join(o.dir, "test.db")
 	}
+	if o.set != nil {
+		o.set(s)
+	}
+	if o.clock == nil {
+		o.clock = clock.System{}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	d, err := db.Open(ctx, s.DatabaseURL)
 	must(t, err)
 	must(t, d.Migrate(ctx, migrations()))
-	if o.clock == nil {
-		o.clock = clock.System{}
-	}
 	sh, err := open(ctx, s, d, o.clock)
 	must(t, err)
 	l, err := listen(ctx, s)

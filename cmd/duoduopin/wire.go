@@ -23,7 +23,9 @@ import (
 	"github.com/duoduopin/duoduopin/internal/pictures"
 	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/live"
+	"github.com/duoduopin/duoduopin/moderation"
 	"github.com/duoduopin/duoduopin/orders"
+	"github.com/duoduopin/duoduopin/payments"
 	"github.com/duoduopin/duoduopin/promotions"
 	"github.com/duoduopin/duoduopin/reports"
 	"github.com/duoduopin/duoduopin/stream"
@@ -47,6 +49,7 @@ type shop struct {
 	points     *points.Service
 	promotions *promotions.Service
 	chat       *chat.Service
+	moderation *moderation.Service
 	stream     *stream.Service // nil in the demo loader, which broadcasts nothing
 	hls        *hls.Service
 	recorder   *record.Service // nil: switched off
@@ -54,6 +57,7 @@ type shop struct {
 	fulfilment *fulfilment.Service
 	aftersales *aftersales.Service
 	webhooks   *webhooks.Service
+	payments   *payments.Service
 	engage     *engagement
 	edges      *edge.Registry // nil in the demo loader
 	books      ledger
@@ -70,9 +74,11 @@ type part struct {
 func (s *shop) parts() []part {
 	return []part{
 		{"orders", s.orders.Run},
+		{"payments", s.payments.Run},
 		{"points", s.points.Run},
 		{"promotions", s.promotions.Run},
 		{"chat", s.chat.Run},
+		{"moderation", s.moderation.Run},
 		{"life of the rooms", s.engage.stage.Run},
 		{"live", s.live.Run},
 		{"stream", s.stream.Run},
@@ -94,9 +100,11 @@ func migrations() []db.Migration {
 		catalog.Migrations(),
 		live.Migrations(),
 		orders.Migrations(),
+		payments.Migrations(),
 		points.Migrations(),
 		promotions.Migrations(),
 		chat.Migrations(),
+		moderation.Migrations(),
 		engageMigrations(),
 		fulfilment.Migrations(),
 		aftersales.Migrations(),
@@ -120,12 +128,12 @@ func open(ctx context.Context, s *Settings, d *db.DB, c clock.Clock) (*shop, err
 	sh.stream, err = stream.New(stream.Config{
 		MediaAddr: s.MediaAddr, PublicIPs: s.PublicIPs, Clock: c, Limits: s.limited(), Registerer: reg, Roster: sh.roster, Muted: sh.live.Muted,
 		Redirect: sh.redirect,
-	}, sh.live, onAir{sh})
+	}, watchers{sh}, onAir{sh})
 	if err != nil {
 		sh.bus.Close()
 		return nil, err
 	}
-	sh.hls = hls.New(hls.Config{Source: sh.stream, Gate: sh.live, Clock: c, Registerer: reg})
+	sh.hls = hls.New(hls.Config{Source: sh.stream, Gate: watchers{sh}, Clock: c, Registerer: reg})
 	if sh.recorder, err = newRecorder(s, sh, c, reg); err != nil {
 		sh.stream.Close()
 		sh.bus.Close()
@@ -152,7 +160,11 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 	if sh.bus, err = bus.Open(s.NATSURL, filepath.Join(s.DataDir, "bus")); err != nil {
 		return nil, err
 	}
-	if sh.chat, err = chat.New(chat.Config{DB: d, Bus: sh.bus, Clock: c, Limits: s.limited(), Registerer: reg, Badges: badges{sh}}, gate{sh}, sh.accounts); err != nil {
+	if sh.chat, err = chat.New(chat.Config{DB: d, Bus: sh.bus, Clock: c, Limits: s.limited(), Registerer: reg, Badges: badges{sh}, Guard: guard{sh}}, gate{sh}, sh.accounts); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.moderation, err = newModeration(s, sh, c); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}
@@ -160,7 +172,16 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 		sh.bus.Close()
 		return nil, err
 	}
-	if sh.orders, err = orders.New(orders.Config{DB: d, Clock: c, Limits: s.limited(), Registerer: reg, Pricing: sh.promotions, Hooks: sh.orderHooks()}, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
+	selling := orders.Config{DB: d, Clock: c, Limits: s.limited(), Registerer: reg, Pricing: sh.promotions, Hooks: sh.orderHooks()}
+	if err := s.collecting(&selling, c); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.orders, err = orders.New(selling, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.payments, err = newPayments(sh, selling, c, reg); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}

@@ -228,3 +228,12 @@ func (s store) crown(ctx context.Context, id int64, winners []string, entrantsHa
 	}
 	return s.db.Write(ctx).Model(&drawRow{}).Where("id = ?", id).Update("entrants_hash", entrantsHash).Error
 }
+
+// newest gives the draws that took place last.
+func (s store) newest(ctx context.Context, n int) ([]Draw, error) {
+	var rows []drawRow
+	if err := s.db.Read(ctx).Where("state = ?", string(Drawn)).Order("drawn_ms DESC, id DESC").Limit(n).Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	return s.complete(ctx, rows)
+}
