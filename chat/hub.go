@@ -23,7 +23,7 @@ const (
 	flushEarly  = 32 << 10        // bytes that have come are not kept waiting for the window
 	flushBytes  = 2 * flushEarly  // of one live frame, if it has more than one event
 	crowdWait   = 2 * time.Second // a burst is held back this long while most members have
-	crowdMoves  = 500 * time.Millisecond
+	crowdMoves  = time.Second
 	crowdLook   = 10 * time.Millisecond
 	historyNew  = 50      // kept events for one who brings no position
 	historyKept = 64      // different starts of history that are kept as frames

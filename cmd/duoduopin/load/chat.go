@@ -217,10 +217,12 @@ func (h *hall) floors(ctx context.Context, m *ChatRate, round, rate int) error {
 // measure has buyers speak for a while and takes what it costs. The first second, in which the window grows, is not taken.
 func (h *hall) measure(ctx context.Context, rate int) (ChatCost, error) {
 	c := ChatCost{Sockets: h.crowd.size(), Rate: rate}
-	if _, err := h.speak(ctx, rate, time.Second); err != nil {
+	before := h.crowd.events.Load()
+	warm, err := h.speak(ctx, rate, time.Second)
+	if err != nil {
 		return c, err
 	}
-	if err := h.quiet(ctx); err != nil {
+	if err := settle(ctx, func() bool { return h.crowd.events.Load()-before >= int64(warm*(c.Sockets+len(h.speakers))) }); err != nil {
 		return c, err
 	}
 	h.crowd.latency.clear()
@@ -246,20 +248,6 @@ func (h *hall) measure(ctx context.Context, rate int) (ChatCost, error) {
 	c.CPUPerMillion, c.CPUShare, c.GeneratorShare = perMillion(cpu1-cpu0, c.Delivered), ratio(cpu1-cpu0, took), ratio(ownCPU()-own0, took)
 	c.LatencyMsP50, c.LatencyMsP99 = h.crowd.latency.ms(.5), h.crowd.latency.ms(.99)
 	return c, nil
-}
-
-// quiet waits until all that was said has arrived.
-func (h *hall) quiet(ctx context.Context) error {
-	for last := int64(-1); ; {
-		now := h.crowd.events.Load()
-		if now == last {
-			return nil
-		}
-		last = now
-		if err := wait(ctx, 500*time.Millisecond); err != nil {
-			return err
-		}
-	}
 }
 
 // idle leaves everybody alone for a round of pings and more.
