@@ -73,6 +73,9 @@ type ChatIdle struct {
 // floorWindow is how long the floor collects: the server's window in a large busy room.
 const floorWindow = 200 * time.Millisecond
 
+// sparedFiles are what generator and server open beside the sockets.
+const sparedFiles = 600
+
 // hall is a running measurement of chat.
 type hall struct {
 	*Target
@@ -139,9 +142,9 @@ func (h *hall) run(ctx context.Context, r *ChatResult) error {
 		sizes = []int{h.o.Sockets}
 	}
 	for _, n := range sizes {
-		if most := filesMost(); n+h.o.Sockets+500 > most {
-			r.NoteFD = fmt.Sprintf("this process may open %d files only", most)
-			break
+		if most := filesMost(); n > most-sparedFiles {
+			r.NoteFD = fmt.Sprintf("a process may open %d files only", most)
+			n = most - sparedFiles
 		}
 		start, had := time.Now(), h.crowd.size()
 		if err := h.crowd.fill(ctx, h.Target, n); err != nil {
