@@ -273,6 +273,7 @@ func (s *Service) apply(ctx context.Context, uses []useRow, sign int64) error {
 			err = s.store.freeHeld(ctx, u.Ref, u.OrderID)
 		case usePoints:
 			err = s.Points.Return(ctx, u.BuyerID, u.pointsRef(), u.Units)
+		case useFlash, useGift: // counted above
 		}
 		if err != nil {
 			return err
@@ -291,6 +292,7 @@ func (s *Service) hand(ctx context.Context, uses []useRow) error {
 			copies = append(copies, u)
 		case usePoints:
 			points = append(points, pricing.PointsSpent{Account: u.BuyerID, Points: u.Units, Ref: u.pointsRef()})
+		case useFlash, useGift: // are counts only
 		}
 	}
 	if err := s.store.spendHeld(ctx, copies, s.now()); err != nil || len(points) == 0 {
