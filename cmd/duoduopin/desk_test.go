@@ -346,3 +346,36 @@ func TestPeriods(t *testing.T) {
 		}
 	})
 }
+
+// What is said of a parcel in two ways is one parcel; another process's order of events changes nothing.
+func TestOneParcelToldInTwoWays(t *testing.T) {
+	eachAfterSale(t, func(t *testing.T, s *afterSale) {
+		id := s.buy("a", object{"sku_id": s.camel, "quantity": 3})
+		one := object{"order_id": id, "carrier": "sf", "tracking_no": "SF-1", "lines": []object{{"line": 0, "quantity": 1}}}
+		for range 2 {
+			if x := s.operator.call("POST", "/api/v1/fulfilment/parcels", object{"items": []object{one}}, 200).list("items"); x[0].obj("parcel") == nil {
+				t.Fatalf("%v", x)
+			}
+		}
+		one["lines"] = []object{{"line": 0, "quantity": 2}}
+		if x := s.operator.call("POST", "/api/v1/fulfilment/parcels", object{"items": []object{one}}, 200).list("items"); x[0].str("problem") != "parcel-known" {
+			t.Errorf("%v", x)
+		}
+		s.operator.call("POST", "/api/v1/orders/"+id+"/ship", object{"carrier": "顺丰", "tracking_no": "SF-1"}, 200)
+		p := s.buyer.call("GET", "/api/v1/orders/"+id+"/parcels", nil, 200).list("items")
+		if len(p) != 1 || p[0].list("lines")[0].num("quantity") != 3 {
+			t.Errorf("%v", p)
+		}
+		if o := s.buyer.call("GET", "/api/v1/orders/"+id, nil, 200); o.str("state") != "shipped" {
+			t.Errorf("%v", o)
+		}
+		s.whole()
+	})
+}
+
+func TestWebhookNetworksSetting(t *testing.T) {
+	code, _, errs := command(t, "serve", "--data-dir", t.TempDir(), "--http-addr", "127.0.0.1:0", "--media-addr", "127.0.0.1:0", "--webhook-networks", "10.0.0.1")
+	if code == 0 || !strings.Contains(errs, "DUODUOPIN_WEBHOOK_NETWORKS") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+}
