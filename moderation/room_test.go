@@ -157,7 +157,7 @@ func (r room) TellCrew(id int64, typ string, data any) { r.n.chat.TellCrew(id, t
 func (r room) TellOne(id int64, user, typ string, data any) {
 	r.n.chat.TellOne(id, user, typ, data)
 }
-func (r room) Eject(id int64, user, reason string) { r.n.chat.Eject(id, user, reason) }
+func (r room) Eject(id int64, user, _, reason string) { r.n.chat.Eject(id, user, reason) }
 
 type record struct{ n *node }
 
