@@ -43,7 +43,8 @@ type model struct {
 	state       orders.State
 	total       int64
 	refunded    int64
-	money       bool // a callback with the right amount was taken: paid, or on its way back
+	money       bool            // a callback with the right amount was taken: paid, or on its way back
+	numbers     map[string]bool // of the provider, that were taken
 }
 
 // TestRandomLives drives orders through random acts and wants, after each, that every order has only moved as the table
@@ -156,10 +157,13 @@ func lives(rt *rapid.T, l *livesShop) {
 			switch took := outcome == "applied" || outcome == "returned"; {
 			case a.status != http.StatusOK:
 				rt.Fatalf("callback: %d %s", a.status, a.body)
-			case took && m.money:
+			case took && (m.numbers[number] || m.money && outcome == "applied"):
 				rt.Fatalf("a second payment of %s was %s", m.id, outcome)
-			case took:
-				m.money = true
+			case took: // a further transaction of the provider goes back
+				if m.numbers == nil {
+					m.numbers = map[string]bool{}
+				}
+				m.money, m.numbers[number] = true, true
 			}
 		},
 		"cancel": func(*rapid.T) { l.call("buyer1", "POST", "/api/v1/orders/"+pick().id+"/cancel", "") },
