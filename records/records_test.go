@@ -546,14 +546,15 @@ func (h *history) step() {
 		_, err := h.Now(ctx, records.RunArchive, false)
 		must(h.t, err)
 	case n < 19:
-		h.retain(ctx)
+		h.retain()
 	default:
-		h.forget(ctx, 1+h.r.Int64N(people))
+		h.forget(1 + h.r.Int64N(people))
 	}
 	h.check()
 }
 
-func (h *history) retain(ctx context.Context) {
+func (h *history) retain() {
+	ctx := h.t.Context()
 	h.note("retain")
 	trial, err := h.Now(ctx, records.RunRetain, true)
 	must(h.t, err)
@@ -579,12 +580,13 @@ func (h *history) retain(ctx context.Context) {
 	}
 }
 
-func (h *history) forget(ctx context.Context, account int64) {
+func (h *history) forget(account int64) {
+	ctx := h.t.Context()
 	h.note("forget %d", account)
 	_, err := h.Forget(ctx, account, "asked")
 	must(h.t, err)
 	must(h.t, h.Work(ctx)) // runs of the day may come with it: what they delete is checked as retain does
-	h.retain(ctx)
+	h.retain()
 	h.clock.Advance(time.Millisecond)
 	person, err := h.log.Person(ctx, account)
 	must(h.t, err)
