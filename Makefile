@@ -6,7 +6,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 GO_FILES := $(shell find cmd internal accounts catalog chat live orders reports records stream static -name '*.go' 2>/dev/null)
 PAGE_FILES := $(shell find static/src static/public -type f 2>/dev/null) static/index.html static/vite.config.ts static/package.json
 
-.PHONY: help run test test-go test-web test-browser test-hostile test-faults soak bench build lint fmt pages clean tools
+.PHONY: help run test test-go test-web test-browser test-hostile test-crash test-faults soak bench build lint fmt pages clean tools
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
@@ -28,13 +28,13 @@ static/node_modules/.installed: static/package.json static/package-lock.json
 	cd static && npm ci --no-audit --no-fund
 	touch $@
 
-test: tools lint test-go test-web test-browser test-hostile ## every test: Go with the race detector on SQLite and PostgreSQL, web units, real Chromium
+test: tools lint test-go test-web test-browser test-hostile test-crash ## every test: Go with the race detector on SQLite and PostgreSQL, web units, real Chromium
 
 tools: ## what the tests need and a Debian machine may lack: PostgreSQL, Chromium, a CJK font, nftables, GStreamer
 	./tools/install
 
 test-go: tools ## Go tests with the race detector
-	go test -race -timeout 15m $$(go list ./... | grep -v /duoduopin/faults$$)
+	go test -race -timeout 15m $$(go list ./... | grep -vE '/duoduopin/(faults|crash)$$')
 
 test-web: static/node_modules/.installed ## web unit tests, types and lint
 	cd static && npm run check && npm test
@@ -44,6 +44,9 @@ test-browser: tools build ## the whole story in a real Chromium
 
 test-hostile: tools build ## hostile peers against the real binary
 	go test -count=1 -v -timeout 8m ./cmd/duoduopin/faults
+
+test-crash: tools ## crashes while selling: kill -9, frozen and full databases, lost answers, two servers; prints a table of rows checked
+	go test -count=1 -v -parallel 3 -timeout 8m ./cmd/duoduopin/crash
 
 test-faults: tools build ## bad networks, staged in network namespaces with Chromium; prints a table. Not in make test: some rows are not met on two cores (CHANGES.md)
 	cd static && ../tools/lab npx playwright test -c e2e/faults.config.ts

@@ -29,6 +29,11 @@ func (s *Service) Remove(ctx context.Context, a web.Actor, sessionID int64, seq 
 	if err := s.Post(ctx, sessionID, "removed", map[string]any{"removed_seq": seq}); err != nil {
 		return err
 	}
+	if r := s.room(sessionID); r != nil { // the log says so too, in some milliseconds; who comes in until then gets no text
+		r.mu.Lock()
+		r.takeDown(seq)
+		r.mu.Unlock()
+	}
 	s.TellOne(sessionID, m.User, "moderated", map[string]any{"what": "removed", "removed_seq": seq, "reason": reason, "act_id": actID})
 	return nil
 }
@@ -228,7 +233,7 @@ func with(raw []byte, change map[string]any) []byte {
 func (r *room) entryTo(m *member) [][]byte {
 	events := r.toldTo(m)
 	if m.rules != nil {
-		events = append(events, m.rules)
+		events, m.rules = append(events, m.rules), nil
 	}
 	return events
 }

@@ -18,12 +18,12 @@ const (
 	windowSmall = 20 * time.Millisecond  // the most in one of fewRoom and less; between them it grows evenly
 	windowFull  = 20_000                 // deliveries per second at which the window is widest
 	fewRoom     = 200
-	largeRoom   = 1000
+	largeRoom   = 5000
 	tallyEvery  = time.Second
 	flushEarly  = 32 << 10        // bytes that have come are not kept waiting for the window
 	flushBytes  = 2 * flushEarly  // of one live frame, if it has more than one event
 	crowdWait   = 2 * time.Second // a burst is held back this long while most members have
-	crowdMoves  = 500 * time.Millisecond
+	crowdMoves  = time.Second
 	crowdLook   = 10 * time.Millisecond
 	historyNew  = 50      // kept events for one who brings no position
 	historyKept = 64      // different starts of history that are kept as frames

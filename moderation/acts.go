@@ -159,9 +159,11 @@ func (s *Service) Ban(ctx context.Context, a web.Actor, sessionID int64, user st
 		return Ban{}, fault.Bad("minutes", fmt.Sprintf("must be 0 (without an end) to %d", banMinutes))
 	}
 	b := Ban{SessionID: sessionID, User: user, Reason: reason, By: a.Name, At: s.clock.Now()}
-	if _, name, err := s.Record.Person(ctx, sessionID, user); err == nil {
-		b.Name = name
+	viewer, name, err := s.Record.Person(ctx, sessionID, user)
+	if err != nil && fault.KindOf(err) != fault.NotFound { // who never spoke here and is gone can be banned nevertheless
+		return Ban{}, err
 	}
+	b.Name = name
 	if minutes > 0 {
 		b.Until = b.At.Add(time.Duration(minutes) * time.Minute)
 	}
@@ -181,7 +183,7 @@ func (s *Service) Ban(ctx context.Context, a web.Actor, sessionID int64, user st
 	}
 	s.Room.TellOne(b.SessionID, user, "moderated", map[string]any{"what": "banned", "act_id": actID, "reason": reason, "until": when(b.Until), "everywhere": everywhere})
 	err = s.announce(ctx, b.SessionID, false)
-	s.Room.Eject(b.SessionID, user, closeReason("banned: "+reason))
+	s.Room.Eject(b.SessionID, user, viewer, closeReason("banned: "+reason))
 	return b, err
 }
 

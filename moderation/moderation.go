@@ -54,7 +54,7 @@ type Room interface {
 	Post(ctx context.Context, sessionID int64, typ string, data any) error
 	TellCrew(sessionID int64, typ string, data any)
 	TellOne(sessionID int64, user, typ string, data any)
-	Eject(sessionID int64, user, reason string) // session 0: from all rooms
+	Eject(sessionID int64, user, viewer, reason string) // session 0: from all rooms; the viewer may be unknown
 }
 
 // Hands does to messages and people what only the room can. Each act comes back by Keep.

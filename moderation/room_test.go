@@ -157,7 +157,7 @@ func (r room) TellCrew(id int64, typ string, data any) { r.n.chat.TellCrew(id, t
 func (r room) TellOne(id int64, user, typ string, data any) {
 	r.n.chat.TellOne(id, user, typ, data)
 }
-func (r room) Eject(id int64, user, reason string) { r.n.chat.Eject(id, user, reason) }
+func (r room) Eject(id int64, user, _, reason string) { r.n.chat.Eject(id, user, reason) }
 
 type record struct{ n *node }
 
@@ -407,6 +407,13 @@ func (g *guest) sent(text string) bool {
 
 // answer stands for whatever may come of a message.
 const answer = "chat or refused"
+
+// times counts how often a text was sent to this guest.
+func (g *guest) times(text string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return strings.Count(g.raw.String(), text)
+}
 
 // await gives the next event of a type that fits.
 func (g *guest) await(typ string, fits func(object) bool) object {

@@ -106,6 +106,7 @@ func (b *bank) QueryRefund(_ context.Context, _ pay.Payment, r pay.Refund) (pay.
 		res.Status = pay.Unknown
 	case pay.Closed:
 		res.Status, res.Code = pay.Failed, "CLOSED"
+	default:
 	}
 	return res, nil
 }

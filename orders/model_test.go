@@ -2,6 +2,7 @@ package orders_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -38,9 +39,12 @@ func TestMovesTable(t *testing.T) {
 // model is one order as a careful bookkeeper would follow it.
 type model struct {
 	id, payment string
+	placed      orders.Placement
 	state       orders.State
 	total       int64
 	refunded    int64
+	money       bool            // a callback with the right amount was taken: paid, or on its way back
+	numbers     map[string]bool // the providers' numbers of those
 }
 
 // TestRandomLives drives orders through random acts and wants, after each, that every order has only moved as the table
@@ -71,9 +75,11 @@ func fewer(t *testing.T, name, value string) {
 // livesShop is a shop of its own session in a database that former runs have used.
 type livesShop struct {
 	*shop
-	run    int
-	placed int
-	all    []*model
+	run     int
+	placed  int
+	all     []*model
+	other   *orders.Service // a second process on the same database
+	claimed []string        // by the second process's sweeper, which is slow
 }
 
 func newLives(t *testing.T, d *db.DB, run int) *livesShop {
@@ -82,7 +88,12 @@ func newLives(t *testing.T, d *db.DB, run int) *livesShop {
 			t.Fatal(err)
 		}
 	}
-	return &livesShop{shop: newShop(t, d, func(c *orders.Config) { c.Limits = false }), run: run}
+	l := &livesShop{shop: newShop(t, d, func(c *orders.Config) { c.Limits = false }), run: run}
+	var err error
+	if l.other, err = orders.New(orders.Config{DB: d, Clock: l.clock, SandboxSecret: secret}, l.stock, l.program, l.room, l.audit); err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 func lives(rt *rapid.T, l *livesShop) {
@@ -97,13 +108,31 @@ func lives(rt *rapid.T, l *livesShop) {
 			sku := rapid.SampledFrom([]int64{scarfRed, scarfBlue, juice}).Draw(rt, "sku")
 			n := rapid.Int64Range(1, 30).Draw(rt, "quantity")
 			l.placed++
-			got, err := l.svc.PlaceAll(context.Background(), []orders.Placement{{
+			wish := orders.Placement{
 				BuyerID: 1, BuyerName: "buyer1", SessionID: show, Items: []orders.Item{{SKUID: sku, Quantity: n}, {SKUID: scarfBlue, Quantity: 1}}, Key: fmt.Sprint(l.run, "-", l.placed),
-			}})
-			if err != nil {
-				return // sold out
 			}
-			l.all = append(l.all, &model{id: got[0].ID, state: orders.Pending, total: got[0].TotalFen})
+			got, err := l.svc.PlaceAll(context.Background(), []orders.Placement{wish})
+			if errors.Is(err, orders.ErrSoldOut) {
+				return
+			}
+			if err != nil {
+				rt.Fatal(err)
+			}
+			l.all = append(l.all, &model{id: got[0].ID, placed: wish, numbers: map[string]bool{}, state: orders.Pending, total: got[0].TotalFen})
+		},
+		"repeat": func(rt *rapid.T) { // by either process, in whatever state the order is
+			m := pick()
+			got, err := l.either(rt).PlaceAll(context.Background(), []orders.Placement{m.placed})
+			if err != nil || got[0].ID != m.id {
+				rt.Fatalf("the repeat of %s gave %+v, %v", m.id, got, err)
+			}
+		},
+		"another body": func(rt *rapid.T) {
+			wish := pick().placed
+			wish.Items = []orders.Item{{SKUID: scarfRed, Quantity: 31}}
+			if _, err := l.either(rt).PlaceAll(context.Background(), []orders.Placement{wish}); !errors.Is(err, orders.ErrMismatch) {
+				rt.Fatalf("another body under the same key: %v", err)
+			}
 		},
 		"start to pay": func(*rapid.T) {
 			m := pick()
@@ -116,20 +145,48 @@ func lives(rt *rapid.T, l *livesShop) {
 			if m.payment == "" {
 				rt.Skip("no payment")
 			}
-			fen := m.total
-			if rapid.IntRange(0, 4).Draw(rt, "wrong amount") == 0 {
+			fen, number := m.total, "sb_"+m.payment
+			switch rapid.IntRange(0, 5).Draw(rt, "what is wrong") {
+			case 0:
 				fen++
+			case 1:
+				number += "-another"
 			}
-			l.callBack(callback{ID: "sb_" + m.payment, PaymentID: m.payment, OrderID: m.id, AmountFen: fen, SettledAt: evening})
+			a := l.callBack(callback{ID: number, PaymentID: m.payment, OrderID: m.id, AmountFen: fen, SettledAt: evening})
+			outcome := a.field("outcome")
+			switch took := outcome == "applied" || outcome == "returned"; {
+			case a.status != http.StatusOK:
+				rt.Fatalf("callback: %d %s", a.status, a.body)
+			case took && m.numbers[number], outcome == "applied" && m.money:
+				rt.Fatalf("money of %s that came before was %s", m.id, outcome)
+			case took: // another number is other money: it goes back, once
+				m.numbers[number], m.money = true, true
+			}
 		},
 		"cancel": func(*rapid.T) { l.call("buyer1", "POST", "/api/v1/orders/"+pick().id+"/cancel", "") },
 		"time": func(rt *rapid.T) {
 			l.clock.Advance(time.Duration(rapid.IntRange(1, 10).Draw(rt, "minutes")) * time.Minute)
 		},
 		"sweep": func(rt *rapid.T) {
-			if _, err := l.svc.Sweep(context.Background()); err != nil {
+			if _, err := l.either(rt).Sweep(context.Background()); err != nil {
 				rt.Fatal(err)
 			}
+		},
+		"the second process claims": func(rt *rapid.T) {
+			ids, err := l.other.Claim(context.Background())
+			if err != nil {
+				rt.Fatal(err)
+			}
+			l.claimed = append(l.claimed, ids...)
+		},
+		"and goes on": func(rt *rapid.T) {
+			if len(l.claimed) == 0 {
+				rt.Skip("nothing claimed")
+			}
+			if _, err := l.other.ExpireClaimed(context.Background(), l.claimed); err != nil {
+				rt.Fatal(err)
+			}
+			l.claimed = nil
 		},
 		"ship": func(*rapid.T) {
 			l.call("operator1", "POST", "/api/v1/orders/"+pick().id+"/ship", `{"carrier":"SF","tracking_no":"1"}`)
@@ -176,6 +233,14 @@ func lives(rt *rapid.T, l *livesShop) {
 	rt.Repeat(acts)
 }
 
+// either gives one of the two processes.
+func (l *livesShop) either(rt *rapid.T) *orders.Service {
+	if rapid.Bool().Draw(rt, "second process") {
+		return l.other
+	}
+	return l.svc
+}
+
 // check compares every order with what it was, and the books with themselves.
 func (l *livesShop) check(rt *rapid.T) {
 	for _, m := range l.all {
@@ -185,6 +250,9 @@ func (l *livesShop) check(rt *rapid.T) {
 		}
 		if o.State != m.state && !reachable(m.state, o.State) {
 			rt.Fatalf("order went from %s to %s", m.state, o.State)
+		}
+		if o.PaidFen > 0 && !m.money {
+			rt.Fatalf("%s is %s without money", m.id, o.State)
 		}
 		if o.RefundedFen < m.refunded || o.RefundedFen > o.PaidFen {
 			rt.Fatalf("refunded %d after %d, paid %d", o.RefundedFen, m.refunded, o.PaidFen)

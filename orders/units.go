@@ -92,7 +92,7 @@ func completeUnits(o Order, known []Units) []Units {
 		return known
 	}
 	units := make([]Units, len(o.Lines))
-	shares := lineShares(o)
+	shares := o.LineShares()
 	for i, l := range o.Lines {
 		u := Units{OrderID: o.ID, Line: i, SKUID: l.SKUID, Quantity: l.Quantity, PaidFen: shares[i]}
 		switch {
@@ -110,16 +110,6 @@ func completeUnits(o Order, known []Units) []Units {
 		}
 	}
 	return units
-}
-
-// lineShares says what was paid for each line: the order's money by the lines' prices, by largest remainder, so that the
-// shares add up to the fen.
-func lineShares(o Order) []int64 {
-	weights := make([]int64, len(o.Lines))
-	for i, l := range o.Lines {
-		weights[i] = l.PriceFen * l.Quantity
-	}
-	return money.Split(o.PaidFen, weights)
 }
 
 // spread books a refund that names no lines: by what is left of each line.

@@ -14,8 +14,10 @@ import (
 	"github.com/duoduopin/duoduopin/engage/questions"
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/db"
+	"github.com/duoduopin/duoduopin/internal/rule"
 	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/live"
+	"github.com/duoduopin/duoduopin/moderation"
 )
 
 // engagement is the life of the rooms: the packages under engage, on one stage.
@@ -48,6 +50,16 @@ func (e *engagement) routes(api *web.API) {
 	for _, add := range []func(*web.API){e.board.Routes, e.questions.Routes, e.polls.Routes, e.draws.Routes, e.banners.Routes} {
 		add(api)
 	}
+}
+
+// rules are those of polls and draws.
+func (e *engagement) rules(ctx context.Context) ([]rule.Rule, error) {
+	votes, err := e.polls.Rules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	results, err := e.draws.Rules(ctx)
+	return append(votes, results...), err
 }
 
 // sold takes what the orders' outbox tells of a paid order: a badge for its buyer, and a banner.
@@ -87,7 +99,16 @@ func (g lifeGate) MayModerate(ctx context.Context, sessionID int64, a web.Actor)
 }
 
 func (g lifeGate) MaySay(ctx context.Context, sessionID int64, a web.Actor, text string) error {
-	return g.chat.MaySay(ctx, sessionID, a, text)
+	if err := g.chat.MaySay(ctx, sessionID, a); err != nil {
+		return err
+	}
+	user, err := g.chat.PublicID(ctx, a.Viewer)
+	if err != nil {
+		return err
+	}
+	return g.moderation.MaySay(ctx, moderation.Speech{
+		SessionID: sessionID, Viewer: a.Viewer, AccountID: a.AccountID, User: user, Name: a.DisplayName, Role: string(a.Role), Text: text,
+	})
 }
 
 // lifeRoom gives engage the rooms; its own sales go straight to the log.

@@ -73,6 +73,10 @@ func TestWhatStandsInARoom(t *testing.T) {
 			"questions":   func(q object) bool { return q.num("open") == 1 && q.list("top")[0].num("votes") == 1 },
 		})
 
+		e.operator.call("POST", e.base+"/moderation/silence", object{"reason": "休息"}, 200)
+		e.stranger.problem("POST", e.base+"/questions", object{"text": "我也问"}, 403, "silenced", "text")
+		e.operator.call("DELETE", e.base+"/moderation/silence", nil, 200)
+
 		e.stop()
 		again := newTestShop(t, o)
 		for _, c := range []*client{e.operator, e.anchor, e.buyer, e.stranger, e.visitor} {
@@ -127,6 +131,10 @@ func TestDrawIsProvedFromOutside(t *testing.T) {
 		checkDraw(t, proof, tickets)
 		if won := e.operator.call("GET", url+"/winners", nil, 200).list("items"); len(won) != 2 || won[0].num("account_id") == 0 {
 			t.Errorf("the desk sees %v", won)
+		}
+		broken, err := verify(t.Context(), again.db)
+		if must(t, err); len(broken) > 0 {
+			t.Errorf("broken rules: %q", broken)
 		}
 		room := join(t, e.visitor, e.base, "")
 		if d := room.await("draw", func(d object) bool { return d.str("state") == "drawn" }); len(d.list("won")) != 2 || d.str("commitment") != draw.str("commitment") {

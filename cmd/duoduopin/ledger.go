@@ -27,7 +27,7 @@ func (s *shop) allRules(ctx context.Context) ([]rule.Rule, error) {
 	var all []rule.Rule
 	err := s.db.Snapshot(ctx, func(ctx context.Context) error {
 		all = nil
-		for _, rules := range []func(context.Context) ([]rule.Rule, error){s.catalog.Rules, s.orders.Rules, s.points.Rules, s.promotions.Rules, s.rulesBetween, s.rulesOfPromotions} {
+		for _, rules := range []func(context.Context) ([]rule.Rule, error){s.catalog.Rules, s.orders.Rules, s.points.Rules, s.promotions.Rules, s.rulesBetween, s.rulesOfPromotions, s.engage.rules} {
 			some, err := rules(ctx)
 			if err != nil {
 				return err
@@ -102,6 +102,9 @@ func verify(ctx context.Context, d *db.DB) ([]string, error) {
 		return nil, err
 	}
 	if sh.orders, err = orders.New(orders.Config{DB: d, Clock: c}, sh.catalog, offers{sh}, room{sh}, sh.accounts); err != nil {
+		return nil, err
+	}
+	if sh.engage, err = newEngagement(&Settings{}, sh, c); err != nil {
 		return nil, err
 	}
 	rules, err := sh.allRules(ctx)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/duoduopin/duoduopin/chat"
@@ -52,7 +54,33 @@ func (r rooms) TellOne(sessionID int64, user, typ string, data any) {
 	r.chat.TellOne(sessionID, user, typ, data)
 }
 
-func (r rooms) Eject(sessionID int64, user, reason string) { r.chat.Eject(sessionID, user, reason) }
+// Eject closes the sockets, and the picture on this node: what is open again is asked for anew, and refused where it must.
+func (r rooms) Eject(sessionID int64, user, viewer, reason string) {
+	r.chat.Eject(sessionID, user, reason)
+	account, err := strconv.ParseInt(strings.TrimPrefix(viewer, "a:"), 10, 64)
+	if err == nil && r.stream != nil {
+		r.stream.Expel(account)
+		r.edges.Expel(account)
+	}
+}
+
+// watchers says who may publish and see picture: whoever live lets, but nobody who is banned.
+type watchers struct{ *shop }
+
+func (w watchers) MayPublish(ctx context.Context, sessionID int64, a web.Actor) (string, error) {
+	return w.live.MayPublish(ctx, sessionID, a)
+}
+
+func (w watchers) MayWatch(ctx context.Context, sessionID int64, a web.Actor) error {
+	if err := w.live.MayWatch(ctx, sessionID, a); err != nil {
+		return err
+	}
+	banned, err := w.moderation.Banned(ctx, sessionID, a.Viewer)
+	if err == nil && banned {
+		return moderation.ErrBanned
+	}
+	return err
+}
 
 // spoken gives moderation the record of what was said.
 type spoken struct{ *shop }

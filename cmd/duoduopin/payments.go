@@ -254,7 +254,8 @@ func (s *Settings) alipay(at clock.Clock) (*alipay.Provider, error) {
 // trust reads by what Alipay proves itself: its public key, or certificates.
 func (a AlipaySettings) trust(c *alipay.Config, at clock.Clock, own *rsa.PrivateKey) error {
 	certs := []setting{
-		{"DUODUOPIN_ALIPAY_APP_CERT", a.AppCert, "the path of appCertPublicKey_....crt"}, {"DUODUOPIN_ALIPAY_CERT", a.Cert, "the path of alipayCertPublicKey_RSA2.crt"},
+		{"DUODUOPIN_ALIPAY_APP_CERT", a.AppCert, "the path of appCertPublicKey_....crt"},
+		{"DUODUOPIN_ALIPAY_CERT", a.Cert, "the path of alipayCertPublicKey_RSA2.crt"},
 		{"DUODUOPIN_ALIPAY_ROOT_CERT", a.RootCert, "the path of alipayRootCert.crt"},
 	}
 	if a.PublicKey != "" {

@@ -223,6 +223,30 @@ func TestPriceOfAnOrder(t *testing.T) {
 	})
 }
 
+// Line by line everything comes back, to the fen: each line what it cost with its discounts, shipping spread over all.
+func TestRefundLineByLine(t *testing.T) {
+	eachBargain(t, func(t *testing.T, s *bargainShop) {
+		_, code := s.coupon(object{"off_fen": 1001})
+		s.points(777)
+		s.operator.call("POST", "/api/v1/shipping-templates", object{"name": "parcel", "zones": []object{{"first_g": 1000, "first_fen": 703, "next_g": 1000}}}, 201)
+		o := s.order(s.buyer, s.cart(3, 2, object{"coupons": []string{code}, "points": 777, "address": ordos}))
+		s.pay(s.buyer, o)
+		var back float64
+		for i, row := range []object{{"line": 1, "quantity": 1}, {"line": 0, "quantity": 2}, {"line": 1, "quantity": 1}, {"line": 0, "quantity": 1}} {
+			s.refund(o, object{"lines": []object{row}, "reason": "line"})
+			now := s.buyer.call("GET", "/api/v1/orders/"+o.str("id"), nil, 200)
+			if got := now.num("refunded_fen"); got <= back || got > o.num("total_fen") {
+				t.Fatalf("step %d: %v fen back of %v", i, got, o.num("total_fen"))
+			}
+			back = now.num("refunded_fen")
+			s.whole()
+		}
+		if now := s.buyer.call("GET", "/api/v1/orders/"+o.str("id"), nil, 200); now.str("state") != "refunded" || back != o.num("total_fen") || s.balance() != 777 || s.couponState(code) != "open" {
+			t.Fatal(now.str("state"), back, o.num("total_fen"), s.balance(), s.couponState(code))
+		}
+	})
+}
+
 func TestCancelAndExpiryGiveBack(t *testing.T) {
 	eachBargain(t, func(t *testing.T, s *bargainShop) {
 		_, code := s.coupon(object{"off_fen": 1000})
@@ -374,7 +398,8 @@ func TestPostageBinds(t *testing.T) {
 	eachBargain(t, func(t *testing.T, s *bargainShop) {
 		free := s.order(s.buyer, s.cart(1, 0, object{"address": ordos}))
 		s.operator.call("POST", "/api/v1/shipping-templates", object{"name": "parcel", "zones": []object{
-			{"provinces": []string{"内蒙古"}, "first_g": 1000, "first_fen": 500, "next_g": 1000}, {"provinces": []string{"西藏"}, "not_delivered": true},
+			{"provinces": []string{"内蒙古"}, "first_g": 1000, "first_fen": 500, "next_g": 1000},
+			{"provinces": []string{"西藏"}, "not_delivered": true},
 			{"first_g": 1000, "first_fen": 1200, "next_g": 1000},
 		}}, 201)
 		to := func(province string) object {

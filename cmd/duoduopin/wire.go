@@ -132,12 +132,12 @@ func open(ctx context.Context, s *Settings, d *db.DB, c clock.Clock) (*shop, err
 	sh.stream, err = stream.New(stream.Config{
 		MediaAddr: s.MediaAddr, PublicIPs: s.PublicIPs, Clock: c, Limits: s.limited(), Registerer: reg, Roster: sh.roster, Muted: sh.live.Muted,
 		Redirect: sh.redirect,
-	}, sh.live, onAir{sh})
+	}, watchers{sh}, onAir{sh})
 	if err != nil {
 		sh.bus.Close()
 		return nil, err
 	}
-	sh.hls = hls.New(hls.Config{Source: sh.stream, Gate: sh.live, Clock: c, Registerer: reg})
+	sh.hls = hls.New(hls.Config{Source: sh.stream, Gate: watchers{sh}, Clock: c, Registerer: reg})
 	if sh.recorder, err = newRecorder(s, sh, c, reg); err != nil {
 		sh.stream.Close()
 		sh.bus.Close()

@@ -148,6 +148,25 @@ func TestThousandVoteAtOnce(t *testing.T) {
 	})
 }
 
+// Rules sees a count that is not its ballots.
+func TestRules(t *testing.T) {
+	each(t, func(t *testing.T, h *hall) {
+		p := h.ask(t)
+		if err := h.Vote(buyer(t.Context(), 1), show, p.ID, 1); err != nil {
+			t.Fatal(err)
+		}
+		if rules, err := h.Rules(t.Context()); err != nil || len(rules) != 1 || !rules[0].Holds() {
+			t.Errorf("%+v, %v", rules, err)
+		}
+		if err := h.db.Write(t.Context()).Exec("UPDATE engage_poll_options SET votes = 2 WHERE position = 1").Error; err != nil {
+			t.Fatal(err)
+		}
+		if rules, err := h.Rules(t.Context()); err != nil || len(rules[0].Broken) != 1 || rules[0].Broken[0].Off != 1 {
+			t.Errorf("%+v, %v", rules, err)
+		}
+	})
+}
+
 // Votes that come while the poll is being closed are in the final count or refused.
 func TestVotesAroundTheEnd(t *testing.T) {
 	each(t, func(t *testing.T, h *hall) {

@@ -210,3 +210,14 @@ func (s store) facts(ctx context.Context, sessionID int64) ([]Fact, error) {
 	}
 	return out, err
 }
+
+type miscount struct{ PollID, Position, Votes, Ballots int64 }
+
+// miscounted gives the answers whose votes are not their ballots; one more than a rule names.
+func (s store) miscounted(ctx context.Context) ([]miscount, error) {
+	var off []miscount
+	err := s.db.Read(ctx).Raw(`SELECT o.poll_id, o.position, o.votes, count(b.account_id) AS ballots FROM engage_poll_options o
+		LEFT JOIN engage_poll_ballots b ON b.poll_id = o.poll_id AND b.position = o.position
+		GROUP BY o.poll_id, o.position, o.votes HAVING o.votes <> count(b.account_id) ORDER BY o.poll_id, o.position LIMIT 21`).Scan(&off).Error
+	return off, err
+}

@@ -127,8 +127,9 @@ func (p *Provider) Start(ctx context.Context, x pay.Payment) (pay.Start, error) 
 		return p.startH5(ctx, x)
 	case pay.Native:
 		return p.startNative(ctx, x)
+	default:
+		return pay.Start{}, pay.ErrRefused.Saying("WeChat Pay has no such kind")
 	}
-	return pay.Start{}, pay.ErrRefused.Saying("WeChat Pay has no such kind")
 }
 
 func (p *Provider) startJSAPI(ctx context.Context, x pay.Payment) (pay.Start, error) {

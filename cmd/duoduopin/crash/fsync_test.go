@@ -16,6 +16,7 @@ import (
 // kill -9 can't tell a durable commit from a lazy one; the system calls can. Orders placed one after another, each with a
 // commit of its own, must each have been synced before they were acknowledged.
 func TestEachCommitIsSynced(t *testing.T) {
+	t.Parallel()
 	const orders = 60
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Fatal("strace is needed: apt-get install strace (make tools does)")
