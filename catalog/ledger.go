@@ -62,7 +62,7 @@ func (s *Service) Reserve(ctx context.Context, holds []stock.Hold) ([]error, err
 			moves = append(moves, movement{sku: l.SKUID, kind: kindReserve, free: -l.Quantity, reserved: l.Quantity, ref: h.Ref})
 		}
 	}
-	return results, s.move(ctx, moves)
+	return results, s.moveLocked(ctx, moves, free)
 }
 
 func grantable(h stock.Hold, free map[int64]SKU, taken map[int64]int64) error {
@@ -147,7 +147,7 @@ func (s *Service) Adjust(ctx context.Context, skuID, change int64, reason string
 		case sku.Free+change < 0:
 			return ErrTooLow.At("change")
 		}
-		if err := s.move(ctx, []movement{m}); err != nil {
+		if err := s.moveLocked(ctx, []movement{m}, have); err != nil {
 			return err
 		}
 		after = sku
@@ -157,9 +157,28 @@ func (s *Service) Adjust(ctx context.Context, skuID, change int64, reason string
 	return after, err
 }
 
-// move writes movements and their sums onto the SKUs, SKU by SKU in id order, each with a guard that no amount becomes
-// negative, and tells of the change after commit.
+// move writes movements and their sums onto the SKUs, whose rows it locks in id order first.
 func (s *Service) move(ctx context.Context, moves []movement) error {
+	if len(moves) == 0 {
+		return nil
+	}
+	skus := make([]int64, len(moves))
+	for i, m := range moves {
+		skus[i] = m.sku
+	}
+	slices.Sort(skus)
+	return s.db.Tx(ctx, func(ctx context.Context) error {
+		locked, err := s.store.lockSKUs(ctx, slices.Compact(skus))
+		if err != nil {
+			return err
+		}
+		return s.moveLocked(ctx, moves, locked)
+	})
+}
+
+// moveLocked is move on rows that are locked, each sum with a guard that no amount becomes negative; it tells of the change
+// after commit.
+func (s *Service) moveLocked(ctx context.Context, moves []movement, locked map[int64]SKU) error {
 	if len(moves) == 0 {
 		return nil
 	}
@@ -169,34 +188,20 @@ func (s *Service) move(ctx context.Context, moves []movement) error {
 		sums[m.sku] = movement{sku: m.sku, free: t.free + m.free, reserved: t.reserved + m.reserved, sold: t.sold + m.sold}
 	}
 	ordered := make([]movement, 0, len(sums))
+	products := make([]int64, 0, len(sums))
 	for _, m := range sums {
-		ordered = append(ordered, m)
+		ordered, products = append(ordered, m), append(products, locked[m.sku].ProductID)
 	}
 	slices.SortFunc(ordered, func(a, b movement) int { return cmp.Compare(a.sku, b.sku) })
-	skus := make([]int64, len(ordered))
-	for i, m := range ordered {
-		skus[i] = m.sku
+	slices.Sort(products)
+	if err := s.store.addAmounts(ctx, ordered); err != nil {
+		return err
 	}
-	by := web.ActorFrom(ctx).Name
-	return s.db.Tx(ctx, func(ctx context.Context) error {
-		if len(ordered) > 1 { // lock them in the one order first
-			if _, err := s.store.lockSKUs(ctx, skus); err != nil {
-				return err
-			}
-		}
-		if err := s.store.addAmounts(ctx, ordered); err != nil {
-			return err
-		}
-		if err := s.store.addMovements(ctx, moves, s.clock.Now(), by); err != nil {
-			return err
-		}
-		products, err := s.store.productsOf(ctx, ordered)
-		if err != nil {
-			return err
-		}
-		s.changedAfterCommit(ctx, products...)
-		return nil
-	})
+	if err := s.store.addMovements(ctx, moves, s.clock.Now(), web.ActorFrom(ctx).Name); err != nil {
+		return err
+	}
+	s.changedAfterCommit(ctx, slices.Compact(products)...)
+	return nil
 }
 
 // Movements gives the ledger of a SKU, newest first, below a given id (0: from the newest).
@@ -239,12 +244,16 @@ func (s *Service) Rules(ctx context.Context) ([]rule.Rule, error) {
 	for _, k := range books {
 		id := fmt.Sprint(k.ID)
 		if came := k.Initial + k.Restocked - k.WrittenOff; came != k.Free+k.Reserved+k.Sold {
-			units.Add(rule.Break{Kind: "sku", ID: id, SKU: k.ID, Off: came - k.Free - k.Reserved - k.Sold,
-				Text: fmt.Sprintf("SKU %d: initial + restocked - written off = %d, but free + reserved + sold = %d + %d + %d", k.ID, came, k.Free, k.Reserved, k.Sold)})
+			units.Add(rule.Break{
+				Kind: "sku", ID: id, SKU: k.ID, Off: came - k.Free - k.Reserved - k.Sold,
+				Text: fmt.Sprintf("SKU %d: initial + restocked - written off = %d, but free + reserved + sold = %d + %d + %d", k.ID, came, k.Free, k.Reserved, k.Sold),
+			})
 		}
 		if k.Free != k.MovedFree || k.Reserved != k.MovedReserved || k.Sold != k.MovedSold {
-			moves.Add(rule.Break{Kind: "sku", ID: id, SKU: k.ID, Off: k.Free + k.Reserved + k.Sold - k.MovedFree - k.MovedReserved - k.MovedSold,
-				Text: fmt.Sprintf("SKU %d: free, reserved, sold are %d, %d, %d, but their movements add up to %d, %d, %d", k.ID, k.Free, k.Reserved, k.Sold, k.MovedFree, k.MovedReserved, k.MovedSold)})
+			moves.Add(rule.Break{
+				Kind: "sku", ID: id, SKU: k.ID, Off: k.Free + k.Reserved + k.Sold - k.MovedFree - k.MovedReserved - k.MovedSold,
+				Text: fmt.Sprintf("SKU %d: free, reserved, sold are %d, %d, %d, but their movements add up to %d, %d, %d", k.ID, k.Free, k.Reserved, k.Sold, k.MovedFree, k.MovedReserved, k.MovedSold),
+			})
 		}
 	}
 	return []rule.Rule{units, moves}, nil

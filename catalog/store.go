@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -292,16 +291,6 @@ func (s store) addMovements(ctx context.Context, moves []movement, at time.Time,
 		rows[i] = movementRow{SKUID: m.sku, AtMs: db.Millis(at), Kind: m.kind, Free: m.free, Reserved: m.reserved, Sold: m.sold, Ref: m.ref, Reason: m.reason, By: by}
 	}
 	return db.Insert(ctx, s.db, rows, "")
-}
-
-func (s store) productsOf(ctx context.Context, moves []movement) (ids []int64, err error) {
-	skus := make([]int64, len(moves))
-	for i, m := range moves {
-		skus[i] = m.sku
-	}
-	err = s.db.Read(ctx).Model(&skuRow{}).Where(db.In(s.db, "id", skus)).Distinct().Pluck("product_id", &ids).Error
-	slices.Sort(ids)
-	return ids, err
 }
 
 func (s store) movements(ctx context.Context, skuID, before int64, limit int) ([]Movement, error) {

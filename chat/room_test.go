@@ -280,7 +280,7 @@ func (g *guest) read() {
 		_, raw, err := g.conn.ReadMessage()
 		if err != nil {
 			var ce *websocket.CloseError
-			if errors.As(err, &ce) {
+			if g.reason = err.Error(); errors.As(err, &ce) {
 				g.code, g.reason = ce.Code, ce.Text
 			}
 			return

@@ -23,12 +23,14 @@ type proof struct {
 func proofs() []proof {
 	return []proof{
 		{
-			rule.Rule{ID: "entry-sums-to-zero", Title: "every double entry sums to zero", Formula: "sum of an entry's amounts = 0", Unit: "fen"}, "entry",
+			rule.Rule{ID: "entry-sums-to-zero", Title: "every double entry sums to zero", Formula: "sum of an entry's amounts = 0", Unit: "fen"},
+			"entry",
 			"ledger entry %s does not sum to zero: %d fen",
 			`SELECT ref AS name, sum(amount_fen) AS off FROM ledger_entries GROUP BY ref HAVING sum(amount_fen) <> 0`,
 		},
 		{
-			rule.Rule{ID: "provider-ledger", Title: "what each provider captured and refunded stands in the ledger", Formula: "captured - refunded = balance of provider:NAME", Unit: "fen"}, "provider",
+			rule.Rule{ID: "provider-ledger", Title: "what each provider captured and refunded stands in the ledger", Formula: "captured - refunded = balance of provider:NAME", Unit: "fen"},
+			"provider",
 			"provider %s: captured - refunded differs from the ledger by %d fen",
 			`SELECT provider AS name, sum(fen) AS off FROM (
 				SELECT provider, amount_fen AS fen FROM order_payments WHERE state IN ('settled', 'returned')
@@ -37,14 +39,16 @@ func proofs() []proof {
 			) x GROUP BY provider HAVING sum(fen) <> 0`,
 		},
 		{
-			rule.Rule{ID: "payment-in-ledger", Title: "each payment stands in the ledger once, with its amount", Formula: "payment's amount = its ledger row", Unit: "fen"}, "payment",
+			rule.Rule{ID: "payment-in-ledger", Title: "each payment stands in the ledger once, with its amount", Formula: "payment's amount = its ledger row", Unit: "fen"},
+			"payment",
 			"payment %s is not in the ledger with its amount, off by %d fen",
 			`SELECT p.id AS name, p.amount_fen - coalesce(l.amount_fen, 0) AS off FROM order_payments p
 				LEFT JOIN ledger_entries l ON l.ref = 'payment:' || p.id AND l.amount_fen > 0
 				WHERE p.state IN ('settled', 'returned') AND p.amount_fen <> coalesce(l.amount_fen, 0)`,
 		},
 		{
-			rule.Rule{ID: "order-total", Title: "an order's total is the sum of its lines, less coupons and points, with shipping", Formula: "total = sum of price x quantity - coupons - points + shipping", Unit: "fen"}, "order",
+			rule.Rule{ID: "order-total", Title: "an order's total is the sum of its lines, less coupons and points, with shipping", Formula: "total = sum of price x quantity - coupons - points + shipping", Unit: "fen"},
+			"order",
 			"order %s: the total differs from its lines by %d fen",
 			`SELECT name, sum(fen) AS off FROM (
 				SELECT id AS name, total_fen AS fen FROM orders
@@ -53,7 +57,8 @@ func proofs() []proof {
 			) x GROUP BY name HAVING sum(fen) <> 0`,
 		},
 		{
-			rule.Rule{ID: "order-discounts", Title: "an order's coupons and points are the sum of its lines' shares, and of its coupons", Formula: "coupons = sum of shares = sum of coupons; points = sum of shares", Unit: "fen"}, "order",
+			rule.Rule{ID: "order-discounts", Title: "an order's coupons and points are the sum of its lines' shares, and of its coupons", Formula: "coupons = sum of shares = sum of coupons; points = sum of shares", Unit: "fen"},
+			"order",
 			"order %s: coupons or points differ from its lines or coupons (%d of these sums)",
 			`SELECT name, count(*) AS off FROM (
 				SELECT name FROM (SELECT order_id AS name, coupon_fen AS fen FROM order_prices UNION ALL SELECT order_id, -coupon_fen FROM order_line_prices) a GROUP BY name HAVING sum(fen) <> 0
@@ -62,41 +67,47 @@ func proofs() []proof {
 			) x GROUP BY name`,
 		},
 		{
-			rule.Rule{ID: "order-one-payment", Title: "a paid order has exactly one settled payment, an unpaid one none", Formula: "settled payments = 1, or 0 while pending or cancelled", Unit: "rows"}, "order",
+			rule.Rule{ID: "order-one-payment", Title: "a paid order has exactly one settled payment, an unpaid one none", Formula: "settled payments = 1, or 0 while pending or cancelled", Unit: "rows"},
+			"order",
 			"order %s has the wrong number of settled payments for its state: %d",
 			`SELECT o.id AS name, count(p.id) AS off FROM orders o LEFT JOIN order_payments p ON p.order_id = o.id AND p.state = 'settled'
 				GROUP BY o.id, o.state HAVING count(p.id) <> CASE WHEN o.state IN ('pending', 'cancelled') THEN 0 ELSE 1 END`,
 		},
 		{
-			rule.Rule{ID: "order-paid", Title: "what an order says was paid is what its payment brought", Formula: "paid = settled payment = total", Unit: "fen"}, "order",
+			rule.Rule{ID: "order-paid", Title: "what an order says was paid is what its payment brought", Formula: "paid = settled payment = total", Unit: "fen"},
+			"order",
 			"order %s: what it says was paid differs from its payment by %d fen",
 			`SELECT o.id AS name, o.paid_fen - coalesce(p.amount_fen, 0) AS off FROM orders o
 				LEFT JOIN order_payments p ON p.order_id = o.id AND p.state = 'settled'
 				WHERE o.paid_fen <> coalesce(p.amount_fen, 0) OR o.paid_fen <> CASE WHEN o.state IN ('pending', 'cancelled') THEN 0 ELSE o.total_fen END`,
 		},
 		{
-			rule.Rule{ID: "order-refunded", Title: "what an order says was refunded is the sum of its refunds", Formula: "refunded = sum of refunds", Unit: "fen"}, "order",
+			rule.Rule{ID: "order-refunded", Title: "what an order says was refunded is the sum of its refunds", Formula: "refunded = sum of refunds", Unit: "fen"},
+			"order",
 			"order %s: what it says was refunded differs from its refunds by %d fen",
 			`SELECT o.id AS name, o.refunded_fen - coalesce(r.fen, 0) AS off FROM orders o
 				LEFT JOIN (SELECT order_id, sum(amount_fen) AS fen FROM order_refunds WHERE NOT automatic GROUP BY order_id) r ON r.order_id = o.id
 				WHERE o.refunded_fen <> coalesce(r.fen, 0)`,
 		},
 		{
-			rule.Rule{ID: "refunded-is-back", Title: "the money of a refunded order is all back", Formula: "paid = succeeded refunds", Unit: "fen"}, "order",
+			rule.Rule{ID: "refunded-is-back", Title: "the money of a refunded order is all back", Formula: "paid = succeeded refunds", Unit: "fen"},
+			"order",
 			"order %s is refunded but %d fen are not back",
 			`SELECT o.id AS name, o.paid_fen - coalesce(r.fen, 0) AS off FROM orders o
 				LEFT JOIN (SELECT order_id, sum(amount_fen) AS fen FROM order_refunds WHERE NOT automatic AND state = 'succeeded' GROUP BY order_id) r ON r.order_id = o.id
 				WHERE o.state = 'refunded' AND o.paid_fen <> coalesce(r.fen, 0)`,
 		},
 		{
-			rule.Rule{ID: "order-stock", Title: "an order's stock stands where its state says", Formula: "pending: reserved; paid, shipped, completed: sold; cancelled: free", Unit: "rows"}, "order",
+			rule.Rule{ID: "order-stock", Title: "an order's stock stands where its state says", Formula: "pending: reserved; paid, shipped, completed: sold; cancelled: free", Unit: "rows"},
+			"order",
 			"order %s holds its stock in a way that does not fit its state (%d)",
 			`SELECT id AS name, 1 AS off FROM orders WHERE NOT (stock = 'none' AND state NOT IN ('pending', 'cancelled')
 				OR state = 'pending' AND stock = 'reserved' OR state IN ('paid', 'shipped', 'completed') AND stock = 'sold'
 				OR state = 'cancelled' AND stock = 'free' OR state = 'refunded' AND stock IN ('free', 'sold'))`,
 		},
 		{
-			rule.Rule{ID: "session-stock", Title: "what a session counts as taken is what its orders hold", Formula: "taken = reserved + sold by the session's orders", Unit: "units"}, "session-sku",
+			rule.Rule{ID: "session-stock", Title: "what a session counts as taken is what its orders hold", Formula: "taken = reserved + sold by the session's orders", Unit: "units"},
+			"session-sku",
 			"session and SKU %s: what is counted as taken differs from the orders by %d",
 			`SELECT session_id || '/' || sku_id AS name, sum(n) AS off, sku_id AS sku FROM (
 				SELECT session_id, sku_id, taken AS n FROM order_session_stock
@@ -105,19 +116,22 @@ func proofs() []proof {
 			) x GROUP BY session_id, sku_id HAVING sum(n) <> 0`,
 		},
 		{
-			rule.Rule{ID: "refund-lines", Title: "a refund by line is the sum of its lines", Formula: "refund = sum of its lines", Unit: "fen"}, "refund",
+			rule.Rule{ID: "refund-lines", Title: "a refund by line is the sum of its lines", Formula: "refund = sum of its lines", Unit: "fen"},
+			"refund",
 			"refund %s differs from its lines by %d fen",
 			`SELECT r.id AS name, r.amount_fen - sum(l.amount_fen) AS off FROM order_refunds r JOIN order_refund_lines l ON l.refund_id = r.id
 				GROUP BY r.id, r.amount_fen HAVING r.amount_fen <> sum(l.amount_fen)`,
 		},
 		{
-			rule.Rule{ID: "lines-refunded", Title: "what an order's lines say was refunded is what the order says", Formula: "refunded = sum of the lines' refunds", Unit: "fen"}, "order",
+			rule.Rule{ID: "lines-refunded", Title: "what an order's lines say was refunded is what the order says", Formula: "refunded = sum of the lines' refunds", Unit: "fen"},
+			"order",
 			"order %s: what its lines say was refunded differs from the order by %d fen",
 			`SELECT o.id AS name, o.refunded_fen - u.fen AS off FROM orders o
 				JOIN (SELECT order_id, sum(refunded_fen) AS fen FROM order_units GROUP BY order_id) u ON u.order_id = o.id WHERE o.refunded_fen <> u.fen`,
 		},
 		{
-			rule.Rule{ID: "lines-paid", Title: "what an order's lines say was paid is what the order says", Formula: "paid = sum of the lines' payments", Unit: "fen"}, "order",
+			rule.Rule{ID: "lines-paid", Title: "what an order's lines say was paid is what the order says", Formula: "paid = sum of the lines' payments", Unit: "fen"},
+			"order",
 			"order %s: what its lines say was paid differs from the order by %d fen",
 			`SELECT o.id AS name, o.paid_fen - u.fen AS off FROM orders o
 				JOIN (SELECT order_id, sum(paid_fen) AS fen FROM order_units GROUP BY order_id) u ON u.order_id = o.id WHERE o.paid_fen <> u.fen`,

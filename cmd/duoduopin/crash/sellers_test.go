@@ -33,7 +33,6 @@ type server struct {
 	*process
 	url      string
 	settings []string
-	restarts int
 }
 
 const buyers = 32
