@@ -718,6 +718,9 @@ func (s *Service) refund(ctx context.Context, o Order, r *Request, amount *int64
 			}
 		}
 	}
+	if worth == 0 { // gifts, or goods that points have paid: there is no money to send back
+		return s.move(ctx, r, Settled, "operator", "request settled without money", why)
+	}
 	reason := strings.TrimSpace(r.Reason + " " + why)
 	var err error
 	if r.RefundID, r.RefundFen, err = s.Orders.Refund(ctx, o.ID, lines, reason, "aftersale:"+r.ID, r.Kind == Return || o.State != "paid"); err != nil {

@@ -233,7 +233,7 @@ func with(raw []byte, change map[string]any) []byte {
 func (r *room) entryTo(m *member) [][]byte {
 	events := r.toldTo(m)
 	if m.rules != nil {
-		events = append(events, m.rules)
+		events, m.rules = append(events, m.rules), nil
 	}
 	return events
 }

@@ -78,15 +78,21 @@ type Config struct {
 	Badges     Badges                // nil: nobody has one
 	Log        *slog.Logger          // nil: slog.Default
 	Guard      Guard                 // nil: whatever may be said, passes
+
+	// Ended gives when a session was over, zero if it isn't; its room's log is put away KeepLog later (0: seven days), once
+	// the database has it. Nil: none is.
+	Ended   func(ctx context.Context, sessionID int64) (time.Time, error)
+	KeepLog time.Duration
 }
 
 const (
 	idleRoom   = 30 * time.Second // a room that nobody is in any more is kept this long
 	flushEvery = time.Second      // how often facts and the record are written
 	beatEvery  = 15 * time.Second
-	postTime   = 5 * time.Second // for an event of the server's to reach the log
-	speakTime  = 2 * time.Second // for a member's
-	noticeMost = 200             // runes
+	postTime   = 5 * time.Second  // for an event of the server's to reach the log
+	speakTime  = 12 * time.Second // for a member's: a log whose leader is lost has a new one by then
+	awaitTime  = 2 * time.Second
+	noticeMost = 200 // runes
 )
 
 // Service is all rooms of this process.
@@ -141,8 +147,8 @@ func New(c Config, gate Gate, audit Audit) (*Service, error) {
 	}
 	s.badges = c.Badges
 	s.life, s.end = context.WithCancel(context.Background())
-	s.journal = newJournal(c.Bus, s.logSeen)
-	s.record = newRecorder(s.journal, s.store, c.DB, c.Log)
+	s.journal = newJournal(c.Bus, s.store, c.Log, s.logSeen)
+	s.record = newRecorder(s.journal, c)
 	s.facts = newNotebook(s.store, c.DB)
 	if c.Limits {
 		s.speech = web.NewLimiter(c.Clock, time.Second, 5)
@@ -409,18 +415,24 @@ type secret struct {
 	key []byte
 }
 
+const publicIDLong = 12 // hexadecimal digits
+
 // publicID is how the room knows a viewer: the same in every room and after every sign-in, and no way back from it.
 func (s *Service) publicID(ctx context.Context, viewer string) (string, error) {
-	s.secret.mu.Lock()
-	defer s.secret.mu.Unlock()
-	if s.secret.key == nil {
-		key, err := s.store.secret(ctx)
+	return publicID(ctx, s.store, &s.secret, viewer)
+}
+
+func publicID(ctx context.Context, st store, of *secret, viewer string) (string, error) {
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	if of.key == nil {
+		key, err := st.secret(ctx)
 		if err != nil {
 			return "", err
 		}
-		s.secret.key = key
+		of.key = key
 	}
-	mac := hmac.New(sha256.New, s.secret.key)
+	mac := hmac.New(sha256.New, of.key)
 	mac.Write([]byte(viewer))
-	return hex.EncodeToString(mac.Sum(nil))[:12], nil
+	return hex.EncodeToString(mac.Sum(nil))[:publicIDLong], nil
 }

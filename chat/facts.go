@@ -35,11 +35,33 @@ func (s *Service) Presence(ctx context.Context, sessionID int64) ([]Interval, er
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Interval, len(rows))
-	for i, r := range rows {
-		out[i] = Interval{Viewer: r.Viewer, From: db.Time(r.FromMs), To: db.Time(r.ToMs)}
+	return entries(rows), nil
+}
+
+// entries makes one interval of stays of one viewer on several nodes: who is on two at once, or goes from one to the other
+// within 30 s, came in once. Rows come in the order of entering.
+func entries(rows []stayRow) []Interval {
+	out := make([]Interval, 0, len(rows))
+	type last struct {
+		at   int // in out
+		node string
 	}
-	return out, nil
+	newest := map[string]last{}
+	for _, r := range rows {
+		from, to := db.Time(r.FromMs), db.Time(r.ToMs)
+		if l, ok := newest[r.Viewer]; ok && l.node != r.Node {
+			if i := &out[l.at]; i.To.IsZero() || !from.After(i.To.Add(rejoinWithin)) {
+				if to.IsZero() || !i.To.IsZero() && to.After(i.To) {
+					i.To = to
+				}
+				newest[r.Viewer] = last{l.at, r.Node}
+				continue
+			}
+		}
+		newest[r.Viewer] = last{len(out), r.Node}
+		out = append(out, Interval{Viewer: r.Viewer, From: from, To: to})
+	}
+	return out
 }
 
 // Activity gives what viewers did in a session's room, in the order of time. Chat comes from the record, one by one.

@@ -28,8 +28,13 @@ const (
 type news struct {
 	Node    string `json:"node"`
 	Session int64  `json:"session"`
-	Viewers int64  `json:"viewers"`
-	Likes   int64  `json:"likes"` // new ones
+	Life    string `json:"life,omitempty"`  // of the node's room
+	Likes   int64  `json:"likes,omitempty"` // by its members, in that life
+	Came    []byte `json:"came,omitempty"`  // numbers of viewers, 8 bytes each: see crowd
+	Went    []byte `json:"went,omitempty"`
+	Part    int    `json:"part,omitempty"` // of Parts, when Came is everybody
+	Parts   int    `json:"parts,omitempty"`
+	Ask     bool   `json:"ask,omitempty"` // the node has just opened its room: tell it everything
 
 	Event json.RawMessage `json:"event,omitempty"` // of the bulletin
 }
@@ -89,8 +94,9 @@ func (s *Service) closeStale(ctx context.Context) error {
 
 // keepHouse closes empty rooms and repeats to other nodes what they may have missed.
 func (s *Service) keepHouse(ctx context.Context) {
-	tick := time.NewTicker(newsEvery)
+	tick, doubts := time.NewTicker(newsEvery), time.NewTicker(flushEvery)
 	defer tick.Stop()
+	defer doubts.Stop()
 	var w worry
 	for {
 		select {
@@ -99,14 +105,24 @@ func (s *Service) keepHouse(ctx context.Context) {
 		case now := <-tick.C:
 			s.closeIdle(now)
 			s.keepTold(now)
-			var err error
+			s.tidyRooms(ctx, now, &w)
+		case <-doubts.C:
 			for _, r := range s.allRooms() {
-				err = errors.Join(err, r.tidy(ctx, now))
+				r.settleLikes(ctx)
 			}
-			if ctx.Err() == nil {
-				w.hear(s.log, "reading mutes", err)
-			}
+		case <-s.bus.Again(): // what the others said meanwhile was missed
+			s.tidyRooms(ctx, time.Now(), &w)
 		}
+	}
+}
+
+func (s *Service) tidyRooms(ctx context.Context, now time.Time, w *worry) {
+	var err error
+	for _, r := range s.allRooms() {
+		err = errors.Join(err, r.tidy(ctx, now))
+	}
+	if ctx.Err() == nil {
+		w.hear(s.log, "reading mutes", err)
 	}
 }
 
@@ -115,11 +131,37 @@ func (r *room) tidy(ctx context.Context, now time.Time) error {
 	r.mu.Lock()
 	r.presence.sweep(r.svc.clock.Now())
 	r.tally.forget(now)
-	own, likes := r.presence.count(), r.tally.takeNew()
 	r.mu.Unlock()
-	r.svc.announceTally(r.id, int64(own), likes)
+	r.tellAll()
+	err := r.readMutes(ctx)
 	r.poke()
-	return r.readMutes(ctx)
+	return err
+}
+
+// tellAll tells the other nodes who is here.
+func (r *room) tellAll() {
+	r.mu.Lock()
+	parts := r.tally.tellAll()
+	r.mu.Unlock()
+	for _, n := range parts {
+		r.svc.announce(r, n)
+	}
+}
+
+// settleLikes reads likes that another node may have had before this one heard of it. When the database is away, the doubt stays.
+func (r *room) settleLikes(ctx context.Context) {
+	r.mu.Lock()
+	doubt := r.tally.doubt > 0
+	r.mu.Unlock()
+	if !doubt {
+		return
+	}
+	if n, err := r.svc.store.likes(ctx, r.id); err == nil {
+		r.mu.Lock()
+		r.tally.correct(n)
+		r.mu.Unlock()
+		r.poke()
+	}
 }
 
 // listen hears other nodes until ctx ends.
@@ -166,14 +208,18 @@ func (s *Service) hear(ctx context.Context, m *nats.Msg) {
 		return
 	}
 	r.mu.Lock()
-	r.tally.hear(n.Node, n.Viewers, n.Likes, time.Now())
+	r.tally.hear(n, time.Now())
 	r.mu.Unlock()
 	r.poke()
+	if n.Ask {
+		r.tellAll()
+	}
 }
 
-// announceTally, announceMutes and announceTold tell the other nodes; best effort.
-func (s *Service) announceTally(id, viewers, likes int64) {
-	_ = s.bus.Conn().Publish(subjectTally, encode(news{Node: s.node, Session: id, Viewers: viewers, Likes: likes}))
+// announce, announceMutes and announceTold tell the other nodes; best effort.
+func (s *Service) announce(r *room, n news) {
+	n.Node, n.Session, n.Life = s.node, r.id, r.life
+	_ = s.bus.Conn().Publish(subjectTally, encode(n))
 }
 
 func (s *Service) announceMutes(id int64) {

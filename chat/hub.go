@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,7 @@ const (
 	flushEarly  = 32 << 10        // bytes that have come are not kept waiting for the window
 	flushBytes  = 2 * flushEarly  // of one live frame, if it has more than one event
 	crowdWait   = 2 * time.Second // a burst is held back this long while most members have
-	crowdMoves  = 500 * time.Millisecond
+	crowdMoves  = time.Second
 	crowdLook   = 10 * time.Millisecond
 	historyNew  = 50      // kept events for one who brings no position
 	historyKept = 64      // different starts of history that are kept as frames
@@ -132,16 +133,18 @@ type room struct {
 	anew     bool   // an earlier log of this session was lost: a position needs its epoch
 	presence presence
 	mutes    map[string]time.Time
+	life     string // names this room to other nodes: another one of the same session counts from 0
 	tally    tally
 	fresh    []string // types of the bulletin's events that have not been put into a frame
 }
 
 func newRoom(s *Service, about Room) *room {
 	_, anew := s.anew[about.ID]
+	all := newCrowd()
 	r := &room{
 		id: about.ID, svc: s, ready: make(chan struct{}), wake: make(chan struct{}, 1), about: about, anew: anew,
 		loaded: make(chan struct{}), flushed: make(chan struct{}), history: map[uint64][]socket.Frame{}, parts: make([]part, len(s.shards)),
-		presence: newPresence(s.clock, s.facts, about.ID, s.node), tally: newTally(),
+		presence: newPresence(s.clock, s.facts, about.ID, s.node, all), tally: newTally(all), life: rand.Text()[:8],
 	}
 	for range s.shards {
 		r.lanes = append(r.lanes, &lane{done: r.poke})
@@ -162,6 +165,7 @@ func (r *room) run() {
 	}
 	defer stop()
 	close(r.ready)
+	r.svc.announce(r, news{Ask: true})
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -169,7 +173,7 @@ func (r *room) run() {
 		o := r.step(now)
 		r.deliver(o.parcels, now)
 		if o.tell != nil {
-			r.svc.announceTally(r.id, o.tell.Viewers, o.tell.Likes)
+			r.svc.announce(r, *o.tell)
 		}
 		timer.Reset(o.wait)
 		select {
@@ -203,7 +207,7 @@ func (r *room) open() (stop func(), err error) {
 	r.epoch, r.target, r.sent = epoch, state.LastSeq, state.LastSeq
 	r.ring.first = state.LastSeq + 1
 	if state.Msgs > 0 {
-		r.ring.first = state.FirstSeq
+		r.ring.first = max(state.FirstSeq, state.LastSeq+1-min(logLimit, state.LastSeq))
 	}
 	r.reached()
 	first := r.ring.first
@@ -306,6 +310,8 @@ func (r *room) apply(h head) {
 		if isOver(h.State) && r.isLoaded() {
 			r.end(r.svc.clock.Now())
 		}
+	case "forgotten":
+		r.forget(h.User.ID)
 	case "removed":
 		r.takeDown(h.RemovedSeq)
 	case "restored":
@@ -441,7 +447,8 @@ func (r *room) flush(now time.Time, o *outcome, figures bool) {
 	if figures {
 		own := r.presence.count()
 		kept = append(kept, r.tally.take(now, own, stamp(r.svc.clock.Now()))...)
-		o.tell = &news{Viewers: int64(own), Likes: r.tally.takeNew()}
+		tell := r.tally.tell()
+		o.tell = &tell
 	}
 	if len(kept) > 0 {
 		o.parcels = r.address(pack(kept...))
@@ -526,7 +533,7 @@ func (r *room) await(ctx context.Context, p place) error {
 	if !p.given {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, speakTime)
+	ctx, cancel := context.WithTimeout(ctx, awaitTime)
 	defer cancel()
 	for {
 		r.mu.Lock()

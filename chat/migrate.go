@@ -71,5 +71,16 @@ func Migrations() []db.Migration {
 			}
 		}
 		return g.Exec("CREATE INDEX chat_presence_open ON chat_presence (last_seen_ms) WHERE to_ms = 0").Error
-	}}, searchMigration()}
+	}}, searchMigration(), {ID: "20261125-chat-nodes-01", Up: func(g *gorm.DB) error {
+		type chatCursor struct {
+			AwayMs int64 `gorm:"not null;default:0"` // when the log was put away
+		}
+		if err := g.Table("chat_cursors").Migrator().AddColumn(&chatCursor{}, "AwayMs"); err != nil {
+			return err
+		}
+		if err := g.Exec("CREATE INDEX chat_events_age ON chat_events (at_ms, session_id)").Error; err != nil {
+			return err
+		}
+		return g.Exec("CREATE INDEX chat_presence_viewer ON chat_presence (viewer, session_id)").Error
+	}}}
 }

@@ -29,10 +29,11 @@ type presence struct {
 	stays   map[string]*stay // by viewer
 	here    int              // stays with a socket
 	ended   bool
+	crowd   *crowd // of the room, told who comes and goes
 }
 
-func newPresence(c clock.Clock, facts *notebook, session int64, node string) presence {
-	return presence{clock: c, facts: facts, session: session, node: node, stays: map[string]*stay{}}
+func newPresence(c clock.Clock, facts *notebook, session int64, node string, all *crowd) presence {
+	return presence{clock: c, facts: facts, session: session, node: node, stays: map[string]*stay{}, crowd: all}
 }
 
 // recall takes stays that ended a moment ago, before a restart.
@@ -56,6 +57,7 @@ func (p *presence) arrive(viewer string) {
 	}
 	st.sockets, st.row.ToMs, st.row.LastSeenMs, st.row.Node = 1, 0, db.Millis(now), p.node
 	p.here++
+	p.crowd.come(viewer)
 	p.note(st)
 }
 
@@ -69,6 +71,7 @@ func (p *presence) depart(viewer string) {
 		return
 	}
 	p.here--
+	p.crowd.leave(viewer)
 	p.close(st, p.clock.Now())
 }
 
@@ -111,34 +114,28 @@ func (p *presence) count() int { return p.here }
 
 // tally is a room's fleeting figures, this node's and the others'. Its owner's lock guards it.
 type tally struct {
-	likes  int64 // of the session, since it began
-	fresh  int64 // of them, not yet told to other nodes
-	others map[string]remote
-	told   [2]int64 // viewers and likes as the members know them
-	at     time.Time
+	likes int64 // of the session, since it began
+	mine  int64 // of them, by members here since this room was opened
+	fresh int64 // of these, not yet told to other nodes
+	crowd *crowd
+	doubt int      // how often the database is to be asked for likes that were missed
+	told  [2]int64 // viewers and likes as the members know them
+	at    time.Time
 }
 
-// remote is another node's share of a room.
-type remote struct {
-	viewers int64
-	at      time.Time
-}
+// doubtful: another node's likes before it was first heard of may be in its notebook, a second later in the database, which is
+// asked so many times.
+const doubtful = 5
 
-func newTally() tally { return tally{others: map[string]remote{}} }
+func newTally(all *crowd) tally { return tally{crowd: all} }
 
-func (t *tally) like(n int64) { t.likes += n; t.fresh += n }
+func (t *tally) like(n int64) { t.likes += n; t.mine += n; t.fresh += n }
 
-func (t *tally) viewers(own int) int64 {
-	n := int64(own)
-	for _, o := range t.others {
-		n += o.viewers
-	}
-	return n
-}
+func (t *tally) viewers(own int) int64 { return int64(own) + t.crowd.elsewhere() }
 
 // due says when the figures go out again, and whether there is anything to say.
 func (t *tally) due(own int) (time.Time, bool) {
-	return t.at.Add(tallyEvery), t.fresh > 0 || t.told != [2]int64{t.viewers(own), t.likes}
+	return t.at.Add(tallyEvery), t.fresh > 0 || len(t.crowd.moved) > 0 || t.told != [2]int64{t.viewers(own), t.likes}
 }
 
 // now gives both figures.
@@ -159,20 +156,36 @@ func (t *tally) take(now time.Time, own int, at string) [][]byte {
 	return out
 }
 
-// takeNew gives the likes that other nodes have not heard of.
-func (t *tally) takeNew() int64 { n := t.fresh; t.fresh = 0; return n }
+// tell gives what other nodes are to hear.
+func (t *tally) tell() news {
+	t.fresh = 0
+	came, went := t.crowd.changes()
+	return news{Likes: t.mine, Came: came, Went: went}
+}
+
+// tellAll gives everything that a node needs that knows nothing, in parts.
+func (t *tally) tellAll() []news {
+	t.fresh = 0
+	clear(t.crowd.moved)
+	parts := t.crowd.parts()
+	all := make([]news, len(parts))
+	for i, p := range parts {
+		all[i] = news{Likes: t.mine, Came: p, Part: i, Parts: len(parts)}
+	}
+	return all
+}
 
 // hear takes another node's share.
-func (t *tally) hear(node string, viewers, likes int64, now time.Time) {
-	t.others[node] = remote{viewers, now}
-	t.likes += likes
-}
-
-// forget drops nodes that have not been heard of.
-func (t *tally) forget(now time.Time) {
-	for node, o := range t.others {
-		if now.Sub(o.at) > 3*newsEvery {
-			delete(t.others, node)
-		}
+func (t *tally) hear(n news, now time.Time) {
+	likes, known := t.crowd.hear(n, now)
+	t.likes += max(likes, 0)
+	if !known {
+		t.doubt = doubtful
 	}
 }
+
+// correct takes what the database has of likes; it may lack the last second of them.
+func (t *tally) correct(likes int64) { t.likes = max(t.likes, likes); t.doubt-- }
+
+// forget drops nodes that have not been heard of.
+func (t *tally) forget(now time.Time) { t.crowd.forget(now.Add(-3 * newsEvery)) }

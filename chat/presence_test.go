@@ -40,7 +40,7 @@ func (a *audience) start() {
 	a.starts++
 	a.node, a.notes = fmt.Sprint("node-", a.starts), newNotebook(a.store, a.store.db)
 	a.must(a.store.closeStale(ctx, a.node, a.clock.Now()))
-	a.p = newPresence(a.clock, a.notes, a.session, a.node)
+	a.p = newPresence(a.clock, a.notes, a.session, a.node, newCrowd())
 	rows, err := a.store.justLeft(ctx, a.session, a.clock.Now().Add(-rejoinWithin))
 	a.must(err)
 	a.p.recall(rows)

@@ -29,8 +29,8 @@ func (s *Service) PublicID(ctx context.Context, viewer string) (string, error) {
 	return s.publicID(ctx, viewer)
 }
 
-// MaySay lets somebody say a text beside chat, by the rules of the room's chat.
-func (s *Service) MaySay(ctx context.Context, sessionID int64, a web.Actor, _ string) error {
+// MaySay lets somebody say something beside chat who is not muted in the room; ErrMuted. The text is the Guard's business.
+func (s *Service) MaySay(ctx context.Context, sessionID int64, a web.Actor) error {
 	user, err := s.publicID(ctx, a.Viewer)
 	if err != nil {
 		return err

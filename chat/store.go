@@ -34,6 +34,7 @@ type cursorRow struct {
 	SessionID int64 `gorm:"primaryKey;autoIncrement:false"`
 	Epoch     string
 	Seq       int64
+	AwayMs    int64 // when the log was put away; 0: there is one
 }
 
 func (cursorRow) TableName() string { return "chat_cursors" }
@@ -110,6 +111,83 @@ func (s store) cursor(ctx context.Context, id int64, epoch string) (uint64, erro
 	return uint64(row.Seq), err
 }
 
+// lastCursor gives how far the newest log of a session has been copied; false when there was none.
+func (s store) lastCursor(ctx context.Context, id int64) (cursorRow, bool, error) {
+	var row cursorRow
+	err := s.db.Read(ctx).Where("session_id = ?", id).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return row, false, nil
+	}
+	return row, err == nil, err
+}
+
+var errMoved = errors.New("the log's cursor is elsewhere")
+
+// putAway notes that a log is going to be deleted, if the cursor stands at its end.
+func (s store) putAway(ctx context.Context, end cursorRow, now time.Time) error {
+	return s.db.Tx(ctx, func(ctx context.Context) error {
+		if err := s.keep(ctx, nil, end); err != nil {
+			return err
+		}
+		done := s.db.Write(ctx).Model(&cursorRow{}).Where("session_id = ? AND epoch = ? AND seq = ?", end.SessionID, end.Epoch, end.Seq).Update("away_ms", db.Millis(now))
+		if done.Error == nil && done.RowsAffected != 1 {
+			return errMoved
+		}
+		return done.Error
+	})
+}
+
+// events gives a stretch of a log as the record has it.
+func (s store) events(ctx context.Context, id int64, epoch string, from, to uint64) ([]eventRow, error) {
+	var rows []eventRow
+	return rows, s.db.Read(ctx).Where("session_id = ? AND epoch = ? AND seq BETWEEN ? AND ?", id, epoch, int64(from), int64(to)).Order("seq").Find(&rows).Error
+}
+
+// keptBefore gives the sessions that have events from before a moment.
+func (s store) keptBefore(ctx context.Context, before time.Time) ([]int64, error) {
+	var ids []int64
+	return ids, s.db.Read(ctx).Model(&eventRow{}).Distinct("session_id").Where("at_ms < ?", db.Millis(before)).Order("session_id").Pluck("session_id", &ids).Error
+}
+
+// epochs gives the logs that a session has had, oldest first.
+func (s store) epochs(ctx context.Context, id int64) ([]string, error) {
+	var all []string
+	return all, s.db.Read(ctx).Model(&eventRow{}).Where("session_id = ?", id).Group("epoch").Order("MIN(at_ms), epoch").Pluck("epoch", &all).Error
+}
+
+// kept gives a log's next events after a seq.
+func (s store) kept(ctx context.Context, id int64, epoch string, after int64, n int) ([]eventRow, error) {
+	var rows []eventRow
+	return rows, s.db.Read(ctx).Where("session_id = ? AND epoch = ? AND seq > ?", id, epoch, after).Order("seq").Limit(n).Find(&rows).Error
+}
+
+// drop deletes events, at most rowsAtOnce.
+func (s store) drop(ctx context.Context, events []Kept) error {
+	keys := make([][]any, len(events))
+	for i, e := range events {
+		keys[i] = []any{e.Session, e.Epoch, e.Seq}
+	}
+	return s.db.Write(ctx).Where("(session_id, epoch, seq) IN ?", keys).Delete(&eventRow{}).Error
+}
+
+// sessionsOf gives the sessions in whose rooms an account was.
+func (s store) sessionsOf(ctx context.Context, account int64) ([]int64, error) {
+	var ids []int64
+	return ids, s.db.Read(ctx).Raw(`SELECT session_id FROM chat_events WHERE account_id = ? UNION SELECT session_id FROM chat_presence WHERE viewer = ? ORDER BY 1`,
+		account, viewerOf(account)).Scan(&ids).Error
+}
+
+// mentions gives the events of a session that an account said or that name it.
+func (s store) mentions(ctx context.Context, id, account int64, person string) ([]eventRow, error) {
+	var rows []eventRow
+	return rows, s.db.Read(ctx).Where("session_id = ? AND (account_id = ? OR body LIKE ?)", id, account, `%"`+person+`"%`).Order("epoch, seq").Find(&rows).Error
+}
+
+// rewrite replaces an event's body.
+func (s store) rewrite(ctx context.Context, row eventRow) error {
+	return s.db.Write(ctx).Model(&eventRow{}).Where("session_id = ? AND epoch = ? AND seq = ?", row.SessionID, row.Epoch, row.Seq).Update("body", row.Body).Error
+}
+
 // cursors gives all of them by session.
 func (s store) cursors(ctx context.Context) (map[int64]cursorRow, error) {
 	var rows []cursorRow
@@ -137,13 +215,21 @@ func (s store) hasOtherLog(ctx context.Context, id int64, epoch string) (bool, e
 	return false, nil
 }
 
-// keep adds events to the record and moves the cursor, both or neither. What is there already stays: copying twice is fine.
+// keep adds events to the record and moves the cursor, both or neither. What is there already stays, and a cursor never goes
+// back: copying twice is fine.
 func (s store) keep(ctx context.Context, rows []eventRow, to cursorRow) error {
+	forward := clause.OnConflict{
+		Columns:   []clause.Column{{Name: "session_id"}},
+		DoUpdates: clause.AssignmentColumns([]string{"epoch", "seq", "away_ms"}),
+		Where:     clause.Where{Exprs: []clause.Expression{clause.Expr{SQL: "chat_cursors.epoch <> excluded.epoch OR chat_cursors.seq < excluded.seq"}}},
+	}
 	return s.db.Tx(ctx, func(ctx context.Context) error {
-		if err := s.db.Write(ctx).Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, rowsAtOnce).Error; err != nil {
-			return err
+		if len(rows) > 0 {
+			if err := s.db.Write(ctx).Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, rowsAtOnce).Error; err != nil {
+				return err
+			}
 		}
-		return s.db.Write(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&to).Error
+		return s.db.Write(ctx).Clauses(forward).Create(&to).Error
 	})
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/duoduopin/duoduopin/internal/fault"
 )
 
 // A lane's bounds: how much one transaction takes, how much waits, how long one may take.
@@ -36,6 +38,7 @@ type wish[In, Out any] struct {
 }
 
 // NewLane returns a lane that does its batches by work, which gives a result and an error for each, or one error for all.
+// An error that is no fault comes to the callers as ErrUnavailable.
 func NewLane[In, Out any](work func(ctx context.Context, batch []In) ([]Out, []error, error)) *Lane[In, Out] {
 	return &Lane[In, Out]{work: work}
 }
@@ -129,6 +132,9 @@ func (l *Lane[In, Out]) do(ctx context.Context, batch []*wish[In, Out]) {
 	for i, w := range batch {
 		if w.err = failed; failed == nil {
 			w.out, w.err = outs[i], errs[i]
+		}
+		if w.err != nil && fault.KindOf(w.err) == fault.Internal { // the database's: the wish may be repeated
+			w.err = ErrUnavailable.Because(w.err)
 		}
 		close(w.done)
 	}

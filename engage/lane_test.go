@@ -80,7 +80,7 @@ func TestLaneFailsTogether(t *testing.T) {
 		}
 		return nil, nil, broken
 	})
-	if _, err := l.Do(t.Context(), 1); !errors.Is(err, broken) {
+	if _, err := l.Do(t.Context(), 1); !errors.Is(err, broken) || !errors.Is(err, engage.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}
 	if _, err := l.Do(t.Context(), 0); err == nil {

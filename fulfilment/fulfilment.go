@@ -311,11 +311,33 @@ func (s *Service) Left(ctx context.Context, p Parcel) error {
 	if c, ok := CarrierOf(p.Carrier); ok {
 		p.Carrier = c.Code
 	}
-	slices.SortFunc(p.Pieces, func(a, b Piece) int { return a.Line - b.Line })
+	old, ok, err := s.store.known(ctx, p.OrderID, p.Carrier, p.TrackingNo)
+	if err != nil {
+		return err
+	}
+	if ok { // the rest went into the same parcel
+		old.Pieces = merge(old.Pieces, p.Pieces)
+		return errors.Join(s.store.save(ctx, old, s.due(old)), s.config.Told(ctx, old))
+	}
+	p.Pieces = merge(nil, p.Pieces)
 	if err := s.store.add(ctx, &p, s.clock.Now().Add(s.config.AfterSending)); err != nil {
 		return err
 	}
 	return s.config.Told(ctx, p)
+}
+
+// merge adds pieces up by line, in the order of lines.
+func merge(a, b []Piece) []Piece {
+	var out []Piece
+	for _, p := range slices.Concat(a, b) {
+		if i := slices.IndexFunc(out, func(o Piece) bool { return o.Line == p.Line }); i >= 0 {
+			out[i].Quantity += p.Quantity
+			continue
+		}
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b Piece) int { return a.Line - b.Line })
+	return out
 }
 
 // Outcome is what became of one of many.

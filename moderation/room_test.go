@@ -408,6 +408,13 @@ func (g *guest) sent(text string) bool {
 // answer stands for whatever may come of a message.
 const answer = "chat or refused"
 
+// times counts how often a text was sent to this guest.
+func (g *guest) times(text string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return strings.Count(g.raw.String(), text)
+}
+
 // await gives the next event of a type that fits.
 func (g *guest) await(typ string, fits func(object) bool) object {
 	g.t.Helper()

@@ -33,9 +33,15 @@ func (s *Service) payRoutes(api *web.API) {
 	}
 }
 
+// orderStartedView is orderPaymentView with where to go; written out, since the API's description leaves out what is embedded.
 type orderStartedView struct {
-	orderPaymentView
-	Start *pay.Start `json:"start" doc:"Where the buyer goes: action redirect (open url), qr (show qr as a QR code) or jsapi (call WeixinJSBridge getBrandWCPayRequest with jsapi). Null when there is nothing to do."`
+	ID        string       `json:"id"`
+	OrderID   string       `json:"order_id"`
+	Provider  string       `json:"provider"`
+	State     PaymentState `json:"state" enum:"pending,settled,returned"`
+	AmountFen int64        `json:"amount_fen"`
+	At        time.Time    `json:"at" doc:"When it settled, or else when it was started."`
+	Start     *pay.Start   `json:"start" doc:"Where the buyer goes: action redirect (open url), qr (show qr as a QR code) or jsapi (call WeixinJSBridge getBrandWCPayRequest with jsapi). Null when there is nothing to do."`
 }
 
 func (s *Service) postPayment(ctx context.Context, in *struct {
@@ -56,7 +62,8 @@ func (s *Service) postPayment(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	out := orderStartedView{orderPaymentView: viewPayment(p)}
+	v := viewPayment(p)
+	out := orderStartedView{ID: v.ID, OrderID: v.OrderID, Provider: v.Provider, State: v.State, AmountFen: v.AmountFen, At: v.At}
 	if st.Action != "" {
 		out.Start = &st
 	}
@@ -262,10 +269,15 @@ func (s *Service) postResolve(ctx context.Context, in *struct {
 }
 
 type failedRefundView struct {
-	orderRefundView
-	Provider string `json:"provider"`
-	Code     string `json:"code" doc:"The provider's."`
-	Problem  string `json:"problem"`
+	ID          string    `json:"id"`
+	OrderID     string    `json:"order_id"`
+	AmountFen   int64     `json:"amount_fen"`
+	Reason      string    `json:"reason"`
+	Automatic   bool      `json:"automatic" doc:"A payment that came too late, twice or wrong goes back."`
+	RequestedAt time.Time `json:"requested_at"`
+	Provider    string    `json:"provider"`
+	Code        string    `json:"code" doc:"The provider's."`
+	Problem     string    `json:"problem"`
 }
 
 type failedRefundsView struct {
@@ -280,7 +292,7 @@ func (s *Service) getFailedRefunds(ctx context.Context, _ *struct{}) (*struct{ B
 	}
 	out := failedRefundsView{Items: make([]failedRefundView, len(all))}
 	for i, r := range all {
-		out.Items[i] = failedRefundView{viewRefund(r.Refund), r.Provider, r.Code, r.Problem}
+		out.Items[i] = failedRefundView{r.ID, r.OrderID, r.AmountFen, r.Reason, r.Automatic, r.RequestedAt, r.Provider, r.Code, r.Problem}
 	}
 	return &struct{ Body failedRefundsView }{out}, nil
 }

@@ -162,6 +162,12 @@ type Priced struct {
 	Err       error
 }
 
+// PointsSpent is points that one account spends under a ref of their own.
+type PointsSpent struct {
+	Account, Points int64
+	Ref             string
+}
+
 // Spending is what one order uses up: its breakdown's coupons, points, gifts and flash sales.
 type Spending struct {
 	OrderID   string

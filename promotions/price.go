@@ -263,23 +263,42 @@ func (s *Service) apply(ctx context.Context, uses []useRow, sign int64) error {
 	slices.SortStableFunc(uses, func(a, b useRow) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Ref, b.Ref), cmp.Compare(a.OrderID, b.OrderID))
 	})
+	if sign > 0 {
+		return s.hand(ctx, uses)
+	}
 	for _, u := range uses { // by kind: copies before points
 		var err error
-		switch {
-		case u.Kind == string(useCoupon) && sign > 0:
-			err = s.store.spendHeld(ctx, u.Ref, u.BuyerID, u.OrderID, s.now())
-		case u.Kind == string(useCoupon):
+		switch useKind(u.Kind) {
+		case useCoupon:
 			err = s.store.freeHeld(ctx, u.Ref, u.OrderID)
-		case u.Kind == string(usePoints) && sign > 0:
-			err = s.Points.Spend(ctx, u.BuyerID, u.Units, u.pointsRef())
-		case u.Kind == string(usePoints):
+		case usePoints:
 			err = s.Points.Return(ctx, u.BuyerID, u.pointsRef(), u.Units)
+		case useFlash, useGift: // counted above
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// hand spends copies and points of uses.
+func (s *Service) hand(ctx context.Context, uses []useRow) error {
+	var copies []useRow
+	var points []pricing.PointsSpent
+	for _, u := range uses {
+		switch useKind(u.Kind) {
+		case useCoupon:
+			copies = append(copies, u)
+		case usePoints:
+			points = append(points, pricing.PointsSpent{Account: u.BuyerID, Points: u.Units, Ref: u.pointsRef()})
+		case useFlash, useGift: // are counts only
+		}
+	}
+	if err := s.store.spendHeld(ctx, copies, s.now()); err != nil || len(points) == 0 {
+		return err
+	}
+	return s.Points.SpendAll(ctx, points)
 }
 
 func keysOf(m map[int64]int64) []int64 {

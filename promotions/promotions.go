@@ -72,7 +72,8 @@ type Deals interface {
 type Points interface {
 	// Balances gives the spendable points, locked until the transaction ends.
 	Balances(ctx context.Context, accounts []int64) (map[int64]int64, error)
-	Spend(ctx context.Context, account, n int64, ref string) error
+	// SpendAll takes points of many, all or nothing.
+	SpendAll(ctx context.Context, all []pricing.PointsSpent) error
 	// Return gives back until total points of what was spent under ref are back.
 	Return(ctx context.Context, account int64, ref string, total int64) error
 }

@@ -3,6 +3,8 @@ package promotions
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -195,7 +197,7 @@ func (s store) couponsFor(ctx context.Context, codes []string) (map[int64]Coupon
 		return kinds, copies, nil
 	}
 	var wanted []int64
-	if err := s.db.Read(ctx).Model(&heldRow{}).Where("code IN ?", codes).Distinct().Pluck("coupon_id", &wanted).Error; err != nil || len(wanted) == 0 {
+	if err := s.db.Read(ctx).Model(&heldRow{}).Where(db.In(s.db, "code", codes)).Distinct().Pluck("coupon_id", &wanted).Error; err != nil || len(wanted) == 0 {
 		return kinds, copies, err
 	}
 	var rows []couponRow
@@ -206,7 +208,7 @@ func (s store) couponsFor(ctx context.Context, codes []string) (map[int64]Coupon
 		kinds[r.ID] = r.coupon()
 	}
 	var held []heldRow
-	if err := s.locking(ctx).Where("code IN ?", codes).Order("code").Find(&held).Error; err != nil {
+	if err := s.locking(ctx).Where(db.In(s.db, "code", codes)).Order("code").Find(&held).Error; err != nil {
 		return nil, nil, err
 	}
 	for _, r := range held {
@@ -229,13 +231,26 @@ func (s store) count(ctx context.Context, kind useKind, id, by int64) error {
 	return res.Error
 }
 
-// spendHeld spends a copy for an order: nobody else's, and once.
-func (s store) spendHeld(ctx context.Context, code string, buyer int64, orderID string, now time.Time) error {
-	res := s.db.Write(ctx).Exec("UPDATE promotion_held SET order_id = ?, spent_ms = ? WHERE code = ? AND buyer_id = ? AND order_id = ''", orderID, db.Millis(now), code, buyer)
-	if res.Error == nil && res.RowsAffected != 1 {
-		return errTakenAway
+// spendHeld spends copies for orders: nobody else's, and each once.
+func (s store) spendHeld(ctx context.Context, uses []useRow, now time.Time) error {
+	for part := range slices.Chunk(uses, 100) {
+		values := make([]string, len(part))
+		args := make([]any, 0, 3*len(part)+1)
+		for i, u := range part {
+			values[i] = "(CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS TEXT))"
+			args = append(args, u.Ref, u.BuyerID, u.OrderID)
+		}
+		res := s.db.Write(ctx).Exec("WITH v(code, buyer, ord) AS (VALUES "+strings.Join(values, ", ")+`)
+			UPDATE promotion_held SET order_id = v.ord, spent_ms = ? FROM v
+			WHERE promotion_held.code = v.code AND buyer_id = v.buyer AND order_id = ''`, append(args, db.Millis(now))...)
+		if res.Error == nil && res.RowsAffected != int64(len(part)) {
+			return errTakenAway
+		}
+		if res.Error != nil {
+			return res.Error
+		}
 	}
-	return res.Error
+	return nil
 }
 
 func (s store) freeHeld(ctx context.Context, code, orderID string) error {
@@ -247,7 +262,7 @@ func (s store) freeHeld(ctx context.Context, code, orderID string) error {
 }
 
 func (s store) addUses(ctx context.Context, uses []useRow) error {
-	return s.db.Write(ctx).CreateInBatches(uses, 500).Error
+	return db.Insert(ctx, s.db, uses, "")
 }
 
 // lockUses gives what orders use that is in the given state, and keeps it so until the transaction ends.

@@ -33,7 +33,8 @@ const (
 	FrameWithin = 10 * time.Second // for a message that was begun to be there
 	byeWithin   = 2 * time.Second  // for the peer to answer a close
 	hurryWithin = time.Second      // for a write that is stuck, once the socket is closing
-	sendBuffer  = 64 << 10         // bytes in the kernel: what a slow reader may hold beside UnsentMost
+	sendBuffer  = 128 << 10        // of the kernel: else it grows to megabytes for one who reads slowly
+	drainMost   = 16 << 10         // bytes of one write that waits: so it is seen that the peer reads
 	bufferSize  = 4 << 10
 	smallBuffer = 512 // of a line that can't be waited for without one: TLS
 )
@@ -267,7 +268,8 @@ func (c *Conn) next() ([]byte, bool) {
 		within = hurryWithin
 	}
 	_ = c.line.SetWriteDeadline(time.Now().Add(within))
-	return c.queue[0].line[c.done:], true
+	line := c.queue[0].line[c.done:]
+	return line[:min(len(line), drainMost)], true
 }
 
 // wrote takes what drain has written off the queue; false when the line is given up.
@@ -279,9 +281,9 @@ func (c *Conn) wrote(n int, err error) bool {
 		c.draining = false
 		c.die()
 	case len(c.queue) > 0:
+		c.moved = time.Now()
 		if c.done += n; c.done >= len(c.queue[0].line) {
 			c.pop()
-			c.moved = time.Now()
 		}
 	}
 	c.mu.Unlock()

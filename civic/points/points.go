@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -21,6 +22,7 @@ import (
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/db"
 	"github.com/duoduopin/duoduopin/internal/fault"
+	"github.com/duoduopin/duoduopin/pricing"
 )
 
 // Faults of this package.
@@ -177,43 +179,75 @@ func (s *Service) Balances(ctx context.Context, accounts []int64) (map[int64]int
 // Spend takes points under a ref, those that expire first, in the transaction of ctx. Repeated with the same ref it does
 // nothing.
 func (s *Service) Spend(ctx context.Context, account, n int64, ref string) error {
-	if n < 1 {
-		return fault.Bad("points", "must be at least 1")
+	return s.SpendAll(ctx, []pricing.PointsSpent{{Account: account, Points: n, Ref: ref}})
+}
+
+// SpendAll is Spend for many, all or nothing, in a handful of statements. An account may stand in it more than once.
+func (s *Service) SpendAll(ctx context.Context, all []pricing.PointsSpent) error {
+	for _, p := range all {
+		if p.Points < 1 || p.Points > Max {
+			return fault.Bad("points", "must be 1 to 100,000,000")
+		}
 	}
 	return s.db.Tx(ctx, func(ctx context.Context) error {
-		if err := s.store.lock(ctx, []int64{account}, false); err != nil {
+		if err := s.store.lock(ctx, accountsOf(all), false); err != nil {
 			return err
 		}
-		if done, err := s.store.spentUnder(ctx, ref); err != nil || done > 0 {
+		done, err := s.store.spentUnder(ctx, all)
+		if err != nil {
 			return err
+		}
+		all = slices.DeleteFunc(slices.Clone(all), func(p pricing.PointsSpent) bool { return done[p.Ref] })
+		if len(all) == 0 {
+			return nil
 		}
 		now := s.clock.Now()
-		if err := s.store.expire(ctx, account, now); err != nil {
+		if err := s.store.expireAll(ctx, accountsOf(all), now); err != nil {
 			return err
 		}
-		if err := s.store.take(ctx, account, n); err != nil {
-			return err
-		}
-		return s.spendLots(ctx, account, n, ref, now)
+		return s.draw(ctx, all, now)
 	})
 }
 
-// spendLots draws n points from lots, which the balance has been guarded to have.
-func (s *Service) spendLots(ctx context.Context, account, n int64, ref string, now time.Time) error {
-	lots, err := s.store.openLots(ctx, account)
+func accountsOf(all []pricing.PointsSpent) []int64 {
+	ids := make([]int64, len(all))
+	for i, p := range all {
+		ids[i] = p.Account
+	}
+	return ids
+}
+
+// draw lowers balances, which guards that there is enough, and draws from lots, those that expire first.
+func (s *Service) draw(ctx context.Context, all []pricing.PointsSpent, now time.Time) error {
+	sums := map[int64]int64{}
+	for _, p := range all {
+		sums[p.Account] += p.Points
+	}
+	if err := s.store.takeAll(ctx, sums); err != nil {
+		return err
+	}
+	lots, err := s.store.lotsOf(ctx, accountsOf(all))
 	if err != nil {
 		return err
 	}
-	for _, l := range lots {
-		part := min(n, l.Left)
-		if err := s.store.move(ctx, account, entryRow{LotID: l.ID, Kind: string(Spent), Points: part, Ref: ref}, now); err != nil {
-			return err
-		}
-		if n -= part; n == 0 {
-			return nil
+	var entries []entryRow
+	drawn := map[int64]int64{}
+	for _, p := range all {
+		n := p.Points
+		for i := 0; n > 0; i++ {
+			if i == len(lots[p.Account]) {
+				return errors.New("points: the balance of an account is more than its lots")
+			}
+			l := &lots[p.Account][i]
+			if part := min(n, l.Left); part > 0 {
+				entries = append(entries, entryRow{AccountID: p.Account, LotID: l.ID, Kind: string(Spent), Points: part, Ref: p.Ref, AtMs: db.Millis(now)})
+				drawn[l.ID] += part
+				l.Left -= part
+				n -= part
+			}
 		}
 	}
-	return errors.New("points: the balance of an account is more than its lots")
+	return s.store.drawAll(ctx, entries, drawn)
 }
 
 // Return gives back what was spent under ref, until total points of it are back; a total that has been reached changes

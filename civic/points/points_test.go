@@ -3,9 +3,12 @@ package points_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -235,6 +238,9 @@ func TestSpentOnce(t *testing.T) {
 // Whatever happens in whatever order, every point is accounted for.
 func TestRandomLives(t *testing.T) {
 	each(t, func(t *testing.T, l *ledger) {
+		if !slices.ContainsFunc(os.Args, func(a string) bool { return strings.Contains(a, "rapid.checks") }) {
+			_ = flag.Set("rapid.checks", "40")
+		}
 		run := 0
 		rapid.Check(t, func(rt *rapid.T) {
 			run++

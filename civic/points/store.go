@@ -2,13 +2,17 @@ package points
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm/clause"
 
 	"github.com/duoduopin/duoduopin/internal/db"
+	"github.com/duoduopin/duoduopin/pricing"
 )
 
 // store is the only user of gorm in this package. It joins the transaction in the context.
@@ -64,7 +68,7 @@ func (s store) lock(ctx context.Context, accounts []int64, add bool) error {
 		}
 	}
 	var rows []accountRow
-	return s.db.Write(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Where("account_id IN ?", ids).Order("account_id").Find(&rows).Error
+	return s.db.Write(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Where(db.In(s.db, "account_id", ids)).Order("account_id").Find(&rows).Error
 }
 
 func (s store) lotByRef(ctx context.Context, ref string) (Lot, int64, error) {
@@ -166,9 +170,83 @@ func (s store) spendable(ctx context.Context, accounts []int64, now time.Time) (
 	return out, err
 }
 
-func (s store) spentUnder(ctx context.Context, ref string) (n int64, err error) {
-	err = s.db.Read(ctx).Raw("SELECT coalesce(sum(points), 0) FROM points_entries WHERE ref = ? AND kind = 'spent'", ref).Scan(&n).Error
-	return n, err
+// spentUnder says under which of the refs points have been spent.
+func (s store) spentUnder(ctx context.Context, all []pricing.PointsSpent) (map[string]bool, error) {
+	refs := make([]string, len(all))
+	for i, p := range all {
+		refs[i] = p.Ref
+	}
+	var found []string
+	err := s.db.Read(ctx).Model(&entryRow{}).Where(db.In(s.db, "ref", refs)).Where("kind = 'spent'").Distinct().Pluck("ref", &found).Error
+	out := make(map[string]bool, len(found))
+	for _, r := range found {
+		out[r] = true
+	}
+	return out, err
+}
+
+// expireAll is expire for many accounts; most have nothing that has expired.
+func (s store) expireAll(ctx context.Context, accounts []int64, now time.Time) error {
+	var due []int64
+	err := s.db.Read(ctx).Model(&lotRow{}).Where(db.In(s.db, "account_id", accounts)).Where("points_left > 0 AND expires_ms <= ?", db.Millis(now)).
+		Distinct().Order("account_id").Pluck("account_id", &due).Error
+	for _, a := range due {
+		if err == nil {
+			err = s.expire(ctx, a, now)
+		}
+	}
+	return err
+}
+
+// takeAll is take for many accounts.
+func (s store) takeAll(ctx context.Context, by map[int64]int64) error {
+	n, err := s.subtract(ctx, "UPDATE points_accounts SET balance = balance - v.n FROM v WHERE account_id = v.id AND balance >= v.n", by)
+	if err == nil && n != len(by) {
+		return ErrShort
+	}
+	return err
+}
+
+// drawAll writes entries of spendings and lowers their lots.
+func (s store) drawAll(ctx context.Context, entries []entryRow, by map[int64]int64) error {
+	if err := db.Insert(ctx, s.db, entries, ""); err != nil {
+		return err
+	}
+	n, err := s.subtract(ctx, "UPDATE points_lots SET points_left = points_left - v.n FROM v WHERE points_lots.id = v.id AND points_left >= v.n", by)
+	if err == nil && n != len(by) {
+		return errors.New("points: a lot does not have what its account has")
+	}
+	return err
+}
+
+// subtract runs a statement on rows v(id, n), in id order and some hundred at a time, and says how many it changed.
+func (s store) subtract(ctx context.Context, sql string, by map[int64]int64) (int, error) {
+	changed := 0
+	for part := range slices.Chunk(slices.Sorted(maps.Keys(by)), 150) {
+		values := make([]string, len(part))
+		args := make([]any, 0, 2*len(part))
+		for i, id := range part {
+			values[i] = "(CAST(? AS BIGINT), CAST(? AS BIGINT))"
+			args = append(args, id, by[id])
+		}
+		res := s.db.Write(ctx).Exec("WITH v(id, n) AS (VALUES "+strings.Join(values, ", ")+") "+sql, args...)
+		if res.Error != nil {
+			return changed, res.Error
+		}
+		changed += int(res.RowsAffected)
+	}
+	return changed, nil
+}
+
+// lotsOf is openLots for many accounts.
+func (s store) lotsOf(ctx context.Context, accounts []int64) (map[int64][]Lot, error) {
+	var rows []lotRow
+	err := s.db.Read(ctx).Where(db.In(s.db, "account_id", accounts)).Where("points_left > 0").Order("account_id, expires_ms, id").Find(&rows).Error
+	out := map[int64][]Lot{}
+	for _, r := range rows {
+		out[r.AccountID] = append(out[r.AccountID], r.lot())
+	}
+	return out, err
 }
 
 // spentLike sums what was spent under refs with a prefix of plain letters and slashes.

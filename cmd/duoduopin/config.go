@@ -25,35 +25,41 @@ type CLI struct {
 	} `cmd:"" help:"Accounts: add, token, bulk. Work on the database beside a running server."`
 	Load    LoadCmd          `cmd:"" help:"Load generators: media, chat, orders. Print JSON."`
 	Verify  VerifyCmd        `cmd:"" help:"Recompute every conservation rule from rows; names each broken one."`
+	Records RecordsCmd       `cmd:"" help:"What was said in the rooms: archive, retention, legal holds, forgetting, exports."`
 	Health  HealthcheckCmd   `cmd:"" name:"healthcheck" help:"Ask the server on this machine whether it is ready; for container health checks."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
 
 // Settings are the ones of contract.md, each a flag and an environment variable.
 type Settings struct {
-	HTTPAddr    string   `name:"http-addr" env:"DUODUOPIN_HTTP_ADDR" default:"127.0.0.1:8080" help:"Address for HTTP and WebSocket."`
-	MediaAddr   string   `name:"media-addr" env:"DUODUOPIN_MEDIA_ADDR" default:":8443" help:"UDP address for all WebRTC media; the same TCP port for ICE-TCP."`
-	PublicIPs   []string `name:"public-ips" env:"DUODUOPIN_PUBLIC_IPS" sep:"," help:"Addresses put into ICE candidates, with commas; the host's own unless set."`
-	TLSCert     string   `name:"tls-cert" env:"DUODUOPIN_TLS_CERT" help:"Certificate file (PEM) for HTTPS."`
-	TLSKey      string   `name:"tls-key" env:"DUODUOPIN_TLS_KEY" help:"Key file (PEM) for HTTPS."`
-	Domain      string   `name:"domain" env:"DUODUOPIN_DOMAIN" help:"Domain to get a certificate for by ACME; the HTTP address must then be reachable as port 443."`
-	TLSLocal    bool     `name:"tls-local" env:"DUODUOPIN_TLS_LOCAL" help:"HTTPS by a self-made authority in the data folder, for a trial in a building's network."`
-	DatabaseURL string   `name:"database-url" env:"DUODUOPIN_DATABASE_URL" default:"sqlite:data/duoduopin.db" help:"sqlite:PATH or postgres://..."`
-	NATSURL     string   `name:"nats-url" env:"DUODUOPIN_NATS_URL" help:"External NATS; in process unless set."`
-	DataDir     string   `name:"data-dir" env:"DUODUOPIN_DATA_DIR" default:"data" help:"Folder for the database, pictures, recordings and the room log."`
-	Recordings  string   `name:"recordings" env:"DUODUOPIN_RECORDINGS" help:"Where finished recordings go: empty for the data folder, s3://KEY:SECRET@HOST/BUCKET[/PREFIX][?region=R][&plain=1], or off for none."`
-	DemoPass    string   `name:"demo-password" env:"DUODUOPIN_DEMO_PASSWORD" help:"Password of every demo account; random and printed once unless set."`
-	Limits      string   `name:"limits" env:"DUODUOPIN_LIMITS" default:"on" enum:"on,off" help:"off lifts the rate limits per person and address, for load tests on loopback only."`
-	Proxies     []string `name:"trusted-proxies" env:"DUODUOPIN_TRUSTED_PROXIES" sep:"," help:"Networks (CIDR) of reverse proxies whose X-Forwarded-For and -Proto are believed, with commas; on a loopback HTTP address, loopback is too."`
-	EdgeSecret  string   `name:"edge-secret" env:"DUODUOPIN_EDGE_SECRET" help:"Secret shared by an origin and its edges, 16 characters or more; without it the origin takes no edges."`
-	EdgeAfter   int      `name:"edge-after" env:"DUODUOPIN_EDGE_AFTER" default:"0" help:"Origin: viewers it serves itself before it sends more to its edges; 0 sends all while an edge has room."`
-	EdgeOf      string   `name:"edge-of" env:"DUODUOPIN_EDGE_OF" help:"Be an edge of the origin at this address: no database, no accounts, viewers' picture only."`
-	EdgeURL     string   `name:"edge-url" env:"DUODUOPIN_EDGE_URL" help:"Edge: address under which viewers reach it, such as https://edge1.example.org; needed unless it listens on loopback."`
-	EdgeCap     int      `name:"edge-capacity" env:"DUODUOPIN_EDGE_CAPACITY" default:"2000" help:"Edge: viewers it is meant for; see docs/scaling.md."`
-	HookNets    []string `name:"webhook-networks" env:"DUODUOPIN_WEBHOOK_NETWORKS" sep:"," help:"Private networks (CIDR) that webhooks may go to, also by plain HTTP, with commas; none unless set."`
-	PublicURL   string   `name:"public-url" env:"DUODUOPIN_PUBLIC_URL" help:"Address under which buyers and payment providers reach the shop, such as https://shop.example.org; from the domain unless set. Needed by WeChat Pay and Alipay."`
-	SandboxPay  string   `name:"sandbox-pay" env:"DUODUOPIN_SANDBOX_PAY" default:"auto" enum:"auto,on,off" help:"Payment with play money: auto has it as long as no real provider is set up."`
-	MetricsTok  string   `name:"metrics-token" env:"DUODUOPIN_METRICS_TOKEN" help:"Bearer token that may read /metrics from anywhere; without it, loopback only."`
+	HTTPAddr      string   `name:"http-addr" env:"DUODUOPIN_HTTP_ADDR" default:"127.0.0.1:8080" help:"Address for HTTP and WebSocket."`
+	MediaAddr     string   `name:"media-addr" env:"DUODUOPIN_MEDIA_ADDR" default:":8443" help:"UDP address for all WebRTC media; the same TCP port for ICE-TCP."`
+	PublicIPs     []string `name:"public-ips" env:"DUODUOPIN_PUBLIC_IPS" sep:"," help:"Addresses put into ICE candidates, with commas; the host's own unless set."`
+	TLSCert       string   `name:"tls-cert" env:"DUODUOPIN_TLS_CERT" help:"Certificate file (PEM) for HTTPS."`
+	TLSKey        string   `name:"tls-key" env:"DUODUOPIN_TLS_KEY" help:"Key file (PEM) for HTTPS."`
+	Domain        string   `name:"domain" env:"DUODUOPIN_DOMAIN" help:"Domain to get a certificate for by ACME; the HTTP address must then be reachable as port 443."`
+	TLSLocal      bool     `name:"tls-local" env:"DUODUOPIN_TLS_LOCAL" help:"HTTPS by a self-made authority in the data folder, for a trial in a building's network."`
+	DatabaseURL   string   `name:"database-url" env:"DUODUOPIN_DATABASE_URL" default:"sqlite:data/duoduopin.db" help:"sqlite:PATH or postgres://..."`
+	NATSURL       string   `name:"nats-url" env:"DUODUOPIN_NATS_URL" help:"External NATS; in process unless set."`
+	NATSCopies    int      `name:"nats-copies" env:"DUODUOPIN_NATS_COPIES" default:"0" enum:"0,1,3,5" help:"On how many servers of a NATS cluster a room's log is kept; 0 finds out: 3 in a cluster, else 1."`
+	KeepLogDays   int      `name:"keep-log-days" env:"DUODUOPIN_KEEP_LOG_DAYS" default:"7" help:"Days after a session's end until its room's log is put away; the database has it all by then."`
+	DataDir       string   `name:"data-dir" env:"DUODUOPIN_DATA_DIR" default:"data" help:"Folder for the database, pictures, recordings and the room log."`
+	Recordings    string   `name:"recordings" env:"DUODUOPIN_RECORDINGS" help:"Where finished recordings go: empty for the data folder, s3://KEY:SECRET@HOST/BUCKET[/PREFIX][?region=R][&plain=1], or off for none."`
+	Archive       string   `name:"archive" env:"DUODUOPIN_ARCHIVE" help:"Where old months of what was said in the rooms go: empty for the data folder, or s3://... as for recordings."`
+	ArchiveMonths int      `name:"archive-months" env:"DUODUOPIN_ARCHIVE_MONTHS" default:"36" help:"Months that what was said stays in the database, where moderators search it, before it goes into files."`
+	RecordMonths  int      `name:"record-months" env:"DUODUOPIN_RECORD_MONTHS" default:"36" help:"Months that what was said is kept in all; not less than 36."`
+	DemoPass      string   `name:"demo-password" env:"DUODUOPIN_DEMO_PASSWORD" help:"Password of every demo account; random and printed once unless set."`
+	Limits        string   `name:"limits" env:"DUODUOPIN_LIMITS" default:"on" enum:"on,off" help:"off lifts the rate limits per person and address, for load tests on loopback only."`
+	Proxies       []string `name:"trusted-proxies" env:"DUODUOPIN_TRUSTED_PROXIES" sep:"," help:"Networks (CIDR) of reverse proxies whose X-Forwarded-For and -Proto are believed, with commas; on a loopback HTTP address, loopback is too."`
+	EdgeSecret    string   `name:"edge-secret" env:"DUODUOPIN_EDGE_SECRET" help:"Secret shared by an origin and its edges, 16 characters or more; without it the origin takes no edges."`
+	EdgeAfter     int      `name:"edge-after" env:"DUODUOPIN_EDGE_AFTER" default:"0" help:"Origin: viewers it serves itself before it sends more to its edges; 0 sends all while an edge has room."`
+	EdgeOf        string   `name:"edge-of" env:"DUODUOPIN_EDGE_OF" help:"Be an edge of the origin at this address: no database, no accounts, viewers' picture only."`
+	EdgeURL       string   `name:"edge-url" env:"DUODUOPIN_EDGE_URL" help:"Edge: address under which viewers reach it, such as https://edge1.example.org; needed unless it listens on loopback."`
+	EdgeCap       int      `name:"edge-capacity" env:"DUODUOPIN_EDGE_CAPACITY" default:"2000" help:"Edge: viewers it is meant for; see docs/scaling.md."`
+	HookNets      []string `name:"webhook-networks" env:"DUODUOPIN_WEBHOOK_NETWORKS" sep:"," help:"Private networks (CIDR) that webhooks may go to, also by plain HTTP, with commas; none unless set."`
+	PublicURL     string   `name:"public-url" env:"DUODUOPIN_PUBLIC_URL" help:"Address under which buyers and payment providers reach the shop, such as https://shop.example.org; from the domain unless set. Needed by WeChat Pay and Alipay."`
+	SandboxPay    string   `name:"sandbox-pay" env:"DUODUOPIN_SANDBOX_PAY" default:"auto" enum:"auto,on,off" help:"Payment with play money: auto has it as long as no real provider is set up."`
+	MetricsTok    string   `name:"metrics-token" env:"DUODUOPIN_METRICS_TOKEN" help:"Bearer token that may read /metrics from anywhere; without it, loopback only."`
 
 	WeChat WeChatSettings `embed:"" prefix:"wechat-" group:"WeChat Pay"`
 	Alipay AlipaySettings `embed:"" prefix:"alipay-" group:"Alipay"`
@@ -128,6 +134,9 @@ func (s *Settings) check() error {
 		return err
 	}
 	if err := s.checkEdge(); err != nil {
+		return err
+	}
+	if err := s.checkRecords(); err != nil {
 		return err
 	}
 	if err := s.checkPayments(); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"github.com/duoduopin/duoduopin/fulfilment"
 	"github.com/duoduopin/duoduopin/internal/clock"
 	"github.com/duoduopin/duoduopin/internal/fault"
+	"github.com/duoduopin/duoduopin/internal/pictures"
 	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/orders"
 )
@@ -210,7 +212,7 @@ func TestRandomRequests(t *testing.T) {
 			id := s.buy(fmt.Sprint("k", run), object{"sku_id": s.camel, "quantity": 2}, object{"sku_id": s.cheese, "quantity": 1})
 			seen := map[string]aftersales.State{}
 			step := func(rt *rapid.T) {
-				s.randomAct(rt, id, buyer, op, seen)
+				s.randomAct(t.Context(), rt, id, buyer, op, seen)
 				for rid, was := range seen {
 					r, err := s.aftersales.Get(ctx, op, rid)
 					must(t, err)
@@ -251,8 +253,8 @@ func reaches(from, to aftersales.State) bool {
 	return false
 }
 
-func (s *afterSale) randomAct(rt *rapid.T, order string, buyer, op web.Actor, seen map[string]aftersales.State) {
-	asBuyer, asOp := web.WithActor(s.t.Context(), buyer), web.WithActor(s.t.Context(), op)
+func (s *afterSale) randomAct(ctx context.Context, rt *rapid.T, order string, buyer, op web.Actor, seen map[string]aftersales.State) {
+	asBuyer, asOp := web.WithActor(ctx, buyer), web.WithActor(ctx, op)
 	pick := func() string {
 		all := make([]string, 0, len(seen)+1)
 		for id := range seen {
@@ -299,5 +301,81 @@ func (s *afterSale) randomAct(rt *rapid.T, order string, buyer, op web.Actor, se
 	var f *fault.Error
 	if err != nil && (!errors.As(err, &f) || f.Kind == fault.Internal) {
 		s.t.Fatal(err)
+	}
+}
+
+// Approved goods that are never sent back make the request lapse, and what is too late is refused.
+func TestPeriods(t *testing.T) {
+	eachAfterSale(t, func(t *testing.T, s *afterSale) {
+		c := clock.NewManual(time.Now())
+		late, err := aftersales.New(aftersales.Config{DB: s.db, Clock: c, Files: pictures.Disk{Dir: t.TempDir()}},
+			aftersales.Needs{Orders: soldOrders{s.shop}, Stock: returnedStock{s.shop}, Delivery: s.fulfilment, Audit: s.accounts})
+		must(t, err)
+		me, err := s.accounts.ByNames(t.Context(), []string{"bai"})
+		must(t, err)
+		buyer := web.Actor{AccountID: me[0].ID, Name: "bai", Role: web.Buyer}
+		id := s.buy("a", object{"sku_id": s.camel, "quantity": 3})
+		s.operator.call("POST", "/api/v1/orders/"+id+"/ship", object{"carrier": "sf", "tracking_no": "SF-1"}, 200)
+		s.buyer.call("POST", "/api/v1/orders/"+id+"/complete", nil, 200)
+		ask := func(key, reason string) (aftersales.Request, error) {
+			return late.Request(web.WithActor(t.Context(), buyer), buyer, id, aftersales.Ask{Kind: aftersales.Return, Reason: reason, Key: key, Lines: []aftersales.Line{{Line: 0, Quantity: 1}}})
+		}
+		first, err := ask("1", aftersales.NoReason)
+		must(t, err)
+		s.operator.call("POST", "/api/v1/aftersales/"+first.ID+"/approve", object{"return_to": "仓库"}, 200)
+		c.Advance(8*24*time.Hour + time.Minute) // the day of arrival and seven more are over
+		if _, err := ask("2", aftersales.NoReason); !errors.Is(err, aftersales.ErrTooLate) {
+			t.Errorf("after eight days without a reason: %v", err)
+		}
+		if _, err := ask("3", "quality"); err != nil {
+			t.Errorf("a defect: %v", err)
+		}
+		if n, err := late.Sweep(t.Context()); err != nil || n != 0 {
+			t.Errorf("%d lapsed too early, %v", n, err)
+		}
+		c.Advance(7 * 24 * time.Hour)
+		if n, err := late.Sweep(t.Context()); err != nil || n != 1 {
+			t.Errorf("%d lapsed, %v", n, err)
+		}
+		if r := s.buyer.call("GET", "/api/v1/aftersales/"+first.ID, nil, 200); r.str("state") != "lapsed" || len(r.list("history")) != 3 {
+			t.Errorf("%v", r)
+		}
+		c.Advance(20 * 24 * time.Hour)
+		if _, err := ask("4", "quality"); !errors.Is(err, aftersales.ErrTooLate) {
+			t.Errorf("a defect after 35 days: %v", err)
+		}
+	})
+}
+
+// What is said of a parcel in two ways is one parcel; another process's order of events changes nothing.
+func TestOneParcelToldInTwoWays(t *testing.T) {
+	eachAfterSale(t, func(t *testing.T, s *afterSale) {
+		id := s.buy("a", object{"sku_id": s.camel, "quantity": 3})
+		one := object{"order_id": id, "carrier": "sf", "tracking_no": "SF-1", "lines": []object{{"line": 0, "quantity": 1}}}
+		for range 2 {
+			if x := s.operator.call("POST", "/api/v1/fulfilment/parcels", object{"items": []object{one}}, 200).list("items"); x[0].obj("parcel") == nil {
+				t.Fatalf("%v", x)
+			}
+		}
+		one["lines"] = []object{{"line": 0, "quantity": 2}}
+		if x := s.operator.call("POST", "/api/v1/fulfilment/parcels", object{"items": []object{one}}, 200).list("items"); x[0].str("problem") != "parcel-known" {
+			t.Errorf("%v", x)
+		}
+		s.operator.call("POST", "/api/v1/orders/"+id+"/ship", object{"carrier": "顺丰", "tracking_no": "SF-1"}, 200)
+		p := s.buyer.call("GET", "/api/v1/orders/"+id+"/parcels", nil, 200).list("items")
+		if len(p) != 1 || p[0].list("lines")[0].num("quantity") != 3 {
+			t.Errorf("%v", p)
+		}
+		if o := s.buyer.call("GET", "/api/v1/orders/"+id, nil, 200); o.str("state") != "shipped" {
+			t.Errorf("%v", o)
+		}
+		s.whole()
+	})
+}
+
+func TestWebhookNetworksSetting(t *testing.T) {
+	code, _, errs := command(t, "serve", "--data-dir", t.TempDir(), "--http-addr", "127.0.0.1:0", "--media-addr", "127.0.0.1:0", "--webhook-networks", "10.0.0.1")
+	if code == 0 || !strings.Contains(errs, "DUODUOPIN_WEBHOOK_NETWORKS") {
+		t.Errorf("exit %d: %s", code, errs)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/duoduopin/duoduopin/internal/rule"
 	"github.com/duoduopin/duoduopin/internal/web"
 	"github.com/duoduopin/duoduopin/live"
+	"github.com/duoduopin/duoduopin/moderation"
 )
 
 // engagement is the life of the rooms: the packages under engage, on one stage.
@@ -98,7 +99,16 @@ func (g lifeGate) MayModerate(ctx context.Context, sessionID int64, a web.Actor)
 }
 
 func (g lifeGate) MaySay(ctx context.Context, sessionID int64, a web.Actor, text string) error {
-	return g.chat.MaySay(ctx, sessionID, a, text)
+	if err := g.chat.MaySay(ctx, sessionID, a); err != nil {
+		return err
+	}
+	user, err := g.chat.PublicID(ctx, a.Viewer)
+	if err != nil {
+		return err
+	}
+	return g.moderation.MaySay(ctx, moderation.Speech{
+		SessionID: sessionID, Viewer: a.Viewer, AccountID: a.AccountID, User: user, Name: a.DisplayName, Role: string(a.Role), Text: text,
+	})
 }
 
 // lifeRoom gives engage the rooms; its own sales go straight to the log.

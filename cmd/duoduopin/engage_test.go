@@ -73,6 +73,10 @@ func TestWhatStandsInARoom(t *testing.T) {
 			"questions":   func(q object) bool { return q.num("open") == 1 && q.list("top")[0].num("votes") == 1 },
 		})
 
+		e.operator.call("POST", e.base+"/moderation/silence", object{"reason": "休息"}, 200)
+		e.stranger.problem("POST", e.base+"/questions", object{"text": "我也问"}, 403, "silenced", "text")
+		e.operator.call("DELETE", e.base+"/moderation/silence", nil, 200)
+
 		e.stop()
 		again := newTestShop(t, o)
 		for _, c := range []*client{e.operator, e.anchor, e.buyer, e.stranger, e.visitor} {

@@ -32,7 +32,7 @@ func command(t *testing.T, args ...string) (int, string, string) {
 }
 
 func TestEveryCommandHasHelp(t *testing.T) {
-	for _, c := range []string{"serve", "migrate", "demo", "user", "user add", "user token", "user bulk", "load", "load media", "load chat", "load orders", "verify", "healthcheck"} {
+	for _, c := range []string{"serve", "migrate", "demo", "user", "user add", "user token", "user bulk", "load", "load media", "load chat", "load orders", "verify", "healthcheck", "records", "records run", "records hold", "records release", "records holds", "records forget", "records export"} {
 		code, out, errs := command(t, append(strings.Fields(c), "--help")...)
 		if code != 0 || !strings.Contains(out, "Usage: duoduopin") {
 			t.Errorf("%s --help: exit %d: %s%s", c, code, out, errs)

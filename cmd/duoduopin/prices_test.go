@@ -398,7 +398,8 @@ func TestPostageBinds(t *testing.T) {
 	eachBargain(t, func(t *testing.T, s *bargainShop) {
 		free := s.order(s.buyer, s.cart(1, 0, object{"address": ordos}))
 		s.operator.call("POST", "/api/v1/shipping-templates", object{"name": "parcel", "zones": []object{
-			{"provinces": []string{"内蒙古"}, "first_g": 1000, "first_fen": 500, "next_g": 1000}, {"provinces": []string{"西藏"}, "not_delivered": true},
+			{"provinces": []string{"内蒙古"}, "first_g": 1000, "first_fen": 500, "next_g": 1000},
+			{"provinces": []string{"西藏"}, "not_delivered": true},
 			{"first_g": 1000, "first_fen": 1200, "next_g": 1000},
 		}}, 201)
 		to := func(province string) object {

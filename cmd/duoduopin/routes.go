@@ -34,6 +34,7 @@ func (s *shop) routes(set *Settings, reg *prometheus.Registry) {
 		s.aftersales.Routes,
 		s.webhooks.Routes,
 		s.payments.Routes,
+		s.records.Routes,
 	} {
 		add(s.api)
 	}

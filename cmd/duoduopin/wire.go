@@ -27,6 +27,7 @@ import (
 	"github.com/duoduopin/duoduopin/orders"
 	"github.com/duoduopin/duoduopin/payments"
 	"github.com/duoduopin/duoduopin/promotions"
+	"github.com/duoduopin/duoduopin/records"
 	"github.com/duoduopin/duoduopin/reports"
 	"github.com/duoduopin/duoduopin/stream"
 	"github.com/duoduopin/duoduopin/stream/edge"
@@ -60,6 +61,7 @@ type shop struct {
 	payments   *payments.Service
 	engage     *engagement
 	edges      *edge.Registry // nil in the demo loader
+	records    *records.Service
 	books      ledger
 	stopping   atomic.Bool
 	silent     bool // rooms hear nothing: the demo loader, commands
@@ -84,6 +86,7 @@ func (s *shop) parts() []part {
 		{"stream", s.stream.Run},
 		{"hls", s.hls.Run},
 		{"recordings", s.recordLive},
+		{"records", s.records.Run},
 		{"ledger", s.watchLedger},
 		{"fulfilment", s.fulfilment.Run},
 		{"aftersales", s.aftersales.Run},
@@ -109,6 +112,7 @@ func migrations() []db.Migration {
 		fulfilment.Migrations(),
 		aftersales.Migrations(),
 		webhooks.Migrations(),
+		records.Migrations(),
 	)
 }
 
@@ -157,10 +161,10 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 	}
 	sh.catalog = catalog.New(catalog.Config{DB: d, Clock: c, Files: pictures.Disk{Dir: filepath.Join(s.DataDir, "pictures")}, OnChange: func(ids []int64) { sh.live.Changed(ids) }}, sh.accounts)
 	sh.live = live.New(live.Config{DB: d, Clock: c}, live.Needs{People: people{sh}, Goods: goods{sh}, Taken: taken{sh}, Room: room{sh}, Media: picture{sh}, Audit: sh.accounts, Promotions: window{sh}})
-	if sh.bus, err = bus.Open(s.NATSURL, filepath.Join(s.DataDir, "bus")); err != nil {
+	if sh.bus, err = bus.Open(s.NATSURL, filepath.Join(s.DataDir, "bus"), bus.Copies(s.NATSCopies)); err != nil {
 		return nil, err
 	}
-	if sh.chat, err = chat.New(chat.Config{DB: d, Bus: sh.bus, Clock: c, Limits: s.limited(), Registerer: reg, Badges: badges{sh}, Guard: guard{sh}}, gate{sh}, sh.accounts); err != nil {
+	if sh.chat, err = chat.New(chat.Config{DB: d, Bus: sh.bus, Clock: c, Limits: s.limited(), Registerer: reg, Badges: badges{sh}, Guard: guard{sh}, Ended: sh.endedAt, KeepLog: s.keepLog()}, gate{sh}, sh.accounts); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}
@@ -190,6 +194,10 @@ func assemble(ctx context.Context, s *Settings, d *db.DB, c clock.Clock, reg pro
 		return nil, err
 	}
 	if sh.engage, err = newEngagement(s, sh, c); err != nil {
+		sh.bus.Close()
+		return nil, err
+	}
+	if sh.records, err = newRecords(s, sh, d, c, forgetful{sh}); err != nil {
 		sh.bus.Close()
 		return nil, err
 	}

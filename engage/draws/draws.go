@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/duoduopin/duoduopin/engage"
@@ -38,6 +39,7 @@ const (
 	MaxWinners  = 100
 	MaxEntrants = 100_000
 	maxOpen     = 5
+	knownMost   = 1000
 	leadLeast   = 10 * time.Second // between publishing and the first entry
 	openLeast   = 10 * time.Second
 	openMost    = 30 * 24 * time.Hour
@@ -127,11 +129,14 @@ type Service struct {
 	store   store
 	sales   Sales
 	entries *engage.Lane[entering, string]
+
+	mu    sync.Mutex       // guards known
+	known map[[2]int64]Who // by session and draw, at most knownMost
 }
 
 // New returns the service, which draws what is due in the stage's rounds.
 func New(stage *engage.Stage, sales Sales) *Service {
-	s := &Service{stage: stage, store: store{stage.DB}, sales: sales}
+	s := &Service{stage: stage, store: store{stage.DB}, sales: sales, known: map[[2]int64]Who{}}
 	s.entries = engage.NewLane(s.enterAll)
 	stage.Chore(s.DrawDue)
 	stage.Stand(engage.Standing{Type: "draws", Every: paceOfSheet, Empty: sheetView{[]DrawView{}}, Sheets: s.sheets})

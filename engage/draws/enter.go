@@ -26,11 +26,11 @@ func (s *Service) Enter(ctx context.Context, sessionID, id int64) (string, error
 	if s.stage.Gate.MayModerate(ctx, sessionID, a) == nil {
 		return "", ErrCrew
 	}
-	d, err := s.store.get(ctx, sessionID, id)
+	who, err := s.who(ctx, sessionID, id)
 	if err != nil {
 		return "", err
 	}
-	if d.Terms.Who == Buyers {
+	if who == Buyers {
 		switch paid, err := s.sales.HasPaid(ctx, sessionID, a.AccountID); {
 		case err != nil:
 			return "", err
@@ -43,6 +43,27 @@ func (s *Service) Enter(ctx context.Context, sessionID, id int64) (string, error
 		return "", err
 	}
 	return s.entries.Do(ctx, entering{sessionID, id, a.AccountID, user})
+}
+
+// who gives who may enter a draw. Terms never change, so they are read once: thousands come in the same seconds.
+func (s *Service) who(ctx context.Context, sessionID, id int64) (Who, error) {
+	s.mu.Lock()
+	known, ok := s.known[[2]int64{sessionID, id}]
+	s.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	known, err := s.store.who(ctx, sessionID, id)
+	if err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.known) >= knownMost {
+		clear(s.known)
+	}
+	s.known[[2]int64{sessionID, id}] = known
+	return known, nil
 }
 
 // Ticket gives the ticket that an account has in a draw; fault.Missing("ticket") when it has none.

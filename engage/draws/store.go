@@ -96,6 +96,16 @@ func (s store) byID(ctx context.Context, id int64) (Draw, error) {
 	return s.one(ctx, s.db.Read(ctx).Where("id = ?", id))
 }
 
+// who gives who may enter a draw, and nothing that would have to be counted.
+func (s store) who(ctx context.Context, sessionID, id int64) (Who, error) {
+	var row drawRow
+	err := s.db.Read(ctx).Select("who").Where("session_id = ? AND id = ?", sessionID, id).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return "", fault.Missing("draw")
+	}
+	return Who(row.Who), err
+}
+
 // lock gives a draw and holds its row until the end of the transaction.
 func (s store) lock(ctx context.Context, sessionID, id int64) (Draw, error) {
 	return s.one(ctx, s.db.Write(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Where("session_id = ? AND id = ?", sessionID, id))

@@ -38,7 +38,7 @@ func floor(pkg string) (int, bool) {
 
 func isNoun(top string) bool {
 	switch top {
-	case "stream", "chat", "live", "catalog", "orders", "payments", "reports", "accounts", "civic", "engage", "moderation", "promotions", "fulfilment", "aftersales", "webhooks":
+	case "stream", "chat", "live", "catalog", "orders", "payments", "reports", "records", "accounts", "civic", "engage", "moderation", "promotions", "fulfilment", "aftersales", "webhooks":
 		return true
 	}
 	return false

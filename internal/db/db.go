@@ -219,6 +219,10 @@ func AfterCommit(ctx context.Context, f func()) {
 	f()
 }
 
+// Outside gives a context that carries no transaction: for what must be read or written by itself, whoever asks for it. Inside
+// a transaction on a database of one connection it would wait for itself.
+func Outside(ctx context.Context) context.Context { return context.WithValue(ctx, txKey{}, nil) }
+
 // InTx reports whether ctx carries a transaction.
 func InTx(ctx context.Context) bool { _, ok := ctx.Value(txKey{}).(*tx); return ok }
 

@@ -27,9 +27,12 @@ import (
 // Main runs the package's tests and then ends the PostgreSQL server that they may have started.
 func Main(m *testing.M) {
 	code := m.Run()
-	shared.stop()
+	End()
 	os.Exit(code)
 }
+
+// End ends the PostgreSQL server that tests may have started, where Main is not the package's.
+func End() { shared.stop() }
 
 // EachDB runs fn once on SQLite and once on PostgreSQL, each a fresh database with the given schema.
 func EachDB(t *testing.T, steps []db.Migration, fn func(t *testing.T, d *db.DB)) {

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,9 +24,12 @@ type world struct {
 	cfg   alipay.Config
 }
 
+// app is one for all tests: keys take long to make.
+var app = sync.OnceValues(alipaytest.NewApp)
+
 func newWorld(t testing.TB, certificates bool) *world {
 	t.Helper()
-	a, err := alipaytest.NewApp()
+	a, err := app()
 	if err != nil {
 		t.Fatal(err)
 	}

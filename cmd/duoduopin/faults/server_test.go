@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/duoduopin/duoduopin/internal/testshop"
 )
 
 // program is the server's program, built once for all tests.
@@ -36,6 +39,7 @@ func TestMain(m *testing.M) {
 	} else {
 		fmt.Fprintln(os.Stderr, "building the server:", err)
 	}
+	testshop.End()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
@@ -194,12 +198,19 @@ func (s *server) lightest(t *testing.T, before weight, within time.Duration) wei
 	return now
 }
 
+// freeAddress picks a port that nobody listens at, below those that the kernel gives to connections: one that is started
+// again later still finds it free.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 12_000+rand.IntN(18_000))) //nolint:gosec // a port, no secret
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 func run(t *testing.T, command string, args ...string) string {

@@ -73,6 +73,9 @@ type ChatIdle struct {
 // floorWindow is how long the floor collects: the server's window in a large busy room.
 const floorWindow = 200 * time.Millisecond
 
+// sparedFiles are what generator and server open beside the sockets.
+const sparedFiles = 600
+
 // hall is a running measurement of chat.
 type hall struct {
 	*Target
@@ -139,9 +142,9 @@ func (h *hall) run(ctx context.Context, r *ChatResult) error {
 		sizes = []int{h.o.Sockets}
 	}
 	for _, n := range sizes {
-		if most := filesMost(); n+h.o.Sockets+500 > most {
-			r.NoteFD = fmt.Sprintf("this process may open %d files only", most)
-			break
+		if most := filesMost(); n > most-sparedFiles {
+			r.NoteFD = fmt.Sprintf("a process may open %d files only", most)
+			n = most - sparedFiles
 		}
 		start, had := time.Now(), h.crowd.size()
 		if err := h.crowd.fill(ctx, h.Target, n); err != nil {
@@ -214,10 +217,12 @@ func (h *hall) floors(ctx context.Context, m *ChatRate, round, rate int) error {
 // measure has buyers speak for a while and takes what it costs. The first second, in which the window grows, is not taken.
 func (h *hall) measure(ctx context.Context, rate int) (ChatCost, error) {
 	c := ChatCost{Sockets: h.crowd.size(), Rate: rate}
-	if _, err := h.speak(ctx, rate, time.Second); err != nil {
+	before := h.crowd.events.Load()
+	warm, err := h.speak(ctx, rate, time.Second)
+	if err != nil {
 		return c, err
 	}
-	if err := h.quiet(ctx); err != nil {
+	if err := settle(ctx, func() bool { return h.crowd.events.Load()-before >= int64(warm*(c.Sockets+len(h.speakers))) }); err != nil {
 		return c, err
 	}
 	h.crowd.latency.clear()
@@ -243,20 +248,6 @@ func (h *hall) measure(ctx context.Context, rate int) (ChatCost, error) {
 	c.CPUPerMillion, c.CPUShare, c.GeneratorShare = perMillion(cpu1-cpu0, c.Delivered), ratio(cpu1-cpu0, took), ratio(ownCPU()-own0, took)
 	c.LatencyMsP50, c.LatencyMsP99 = h.crowd.latency.ms(.5), h.crowd.latency.ms(.99)
 	return c, nil
-}
-
-// quiet waits until all that was said has arrived.
-func (h *hall) quiet(ctx context.Context) error {
-	for last := int64(-1); ; {
-		now := h.crowd.events.Load()
-		if now == last {
-			return nil
-		}
-		last = now
-		if err := wait(ctx, 500*time.Millisecond); err != nil {
-			return err
-		}
-	}
 }
 
 // idle leaves everybody alone for a round of pings and more.
