@@ -55,6 +55,7 @@ export interface ShelfItem {
   price_fen: number
   list_price_fen: number
   stock: number // what can be bought now
+  low?: boolean // little is left, by the SKU's threshold
   session_stock: number | null // the session's own limit, null or negative for none
   picture_url: string
   position: number

@@ -24,7 +24,7 @@ import { useOutbox } from './useOutbox'
 export interface ChatLine {
   seq: number
   at: string
-  kind: 'chat' | 'notice' | 'sold'
+  kind: 'chat' | 'notice' | 'sold' | 'welcome'
   text: string // of a sold line: the product's title, if told
   user: ChatUser | null
   quantity: number // of a sold line
