@@ -6,7 +6,10 @@ const fast = 8 // lines in the last second from which on they come in steps; our
 const step = 1_000 // ms between steps
 
 /** Lines that are `urgent`, as one's own and the anchor's, never wait. */
-export function usePace<T extends { seq: number }>(lines: () => T[], urgent: (line: T) => boolean): { shown: Readonly<ShallowRef<T[]>>; rate: Readonly<typeof rate> } {
+export function usePace<T extends { seq: number }>(
+  lines: () => T[],
+  urgent: (line: T) => boolean,
+): { shown: Readonly<ShallowRef<T[]>>; rate: Readonly<typeof rate> } {
   const shown = shallowRef(lines())
   const rate = ref(0) // lines a second while it is fast, else 0
   let newest = shown.value.at(-1)?.seq ?? 0
