@@ -1,12 +1,13 @@
 import type { RouteLocationNormalized, RouteRecordRaw } from 'vue-router'
 import type { Role } from '@/api/types'
+import { moderationRoutes } from './moderation/routes'
 import { t } from './titles'
 
 type Title = Parameters<typeof t>[0]
 const id = (route: RouteLocationNormalized) => ({ id: Number(route.params.id) })
 const crew: Role[] = ['operator', 'assistant']
 
-function page(
+export function page(
   path: string,
   name: string,
   title: Title,
@@ -22,6 +23,8 @@ export const deskRoutes: RouteRecordRaw[] = [
   page('/desk', 'desk', 'sessions', crew, () => import('./sessions/SessionsPage.vue')),
   page('/desk/sessions/new', 'desk-session-new', 'newSession', ['operator'], () => import('./sessions/SessionNewPage.vue')),
   page('/desk/sessions/:id(\\d+)', 'desk-session', 'session', crew, () => import('./sessions/SessionPage.vue'), id),
+  page('/desk/sessions/:id(\\d+)/console', 'desk-console', 'console', crew, () => import('./console/ConsolePage.vue'), id),
+  ...moderationRoutes(page),
   page('/desk/sessions/:id(\\d+)/viewers', 'desk-viewers', 'viewers', crew, () => import('./media/ViewersPage.vue'), id),
   page(
     '/desk/sessions/:id(\\d+)/viewers/:viewer',
