@@ -384,3 +384,14 @@ export interface Delivery {
   created_at: string
   delivered_at: string | null
 }
+
+/** Why an order costs what it costs: total = goods - coupons - points + shipping. */
+export interface Breakdown {
+  goods_fen: number
+  coupon_fen: number
+  points: number
+  points_fen: number
+  shipping_fen: number
+  total_fen: number
+  coupons: { code: string; title: string; off_fen: number }[]
+}
