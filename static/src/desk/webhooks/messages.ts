@@ -98,7 +98,8 @@ export const t = messages(
     replay: 'Send again',
     replayAll: 'Send the one again | Send all {n} again',
     replayTitle: 'Send undelivered events again?',
-    replayText: 'One event is queued again; the receiver may get it late. | {n} events are queued again in their order; the receiver may get them late.',
+    replayText:
+      'One event is queued again; the receiver may get it late. | {n} events are queued again in their order; the receiver may get them late.',
     replayed: 'One event queued again | {n} events queued again',
     saved: 'Saved',
     dropped: 'Deleted',
