@@ -58,6 +58,21 @@ export interface ShelfItem {
   session_stock: number | null // the session's own limit, null or negative for none
   picture_url: string
   position: number
+  fresh?: boolean // exempt from the 7-day return
+  low?: boolean // little is left
+  struck_price_fen?: number | null // may stand struck through: the lowest deal of the 7 days before
+  flash?: Flash | null // runs or is announced; while it runs, price_fen is its price
+}
+
+/** A flash sale on a shelf; count down by the server's time. */
+export interface Flash {
+  id: number
+  price_fen: number
+  stock: number
+  left: number
+  per_person: number // units; 0: no limit
+  starts_at: string
+  ends_at: string
 }
 
 export interface Pin {
@@ -138,6 +153,7 @@ export interface OrderLine {
   fresh?: boolean // exempt from the 7-day return
   pin_id: number | null
   anchors: string[] | null
+  gift?: boolean // came along with the others
 }
 
 export interface Refund {
@@ -387,7 +403,7 @@ export type RoomEvent = { at: string; seq?: number } & (
   | { type: 'chat'; id: string; user: ChatUser; text: string; removed?: boolean }
   | { type: 'pin'; pin_id: number; product: Product; anchors: string[] }
   | { type: 'unpin'; pin_id: number; product?: Product; anchors?: string[] }
-  | { type: 'product'; product_id: number; skus: { id: number; price_fen: number; stock: number }[] }
+  | { type: 'product'; product_id: number; skus: ({ id: number } & Pick<ShelfItem, 'price_fen' | 'stock' | 'struck_price_fen' | 'flash'>)[] }
   | { type: 'session'; state: SessionState }
   | { type: 'viewers'; count: number }
   | { type: 'likes'; count: number }

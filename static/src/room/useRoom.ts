@@ -26,10 +26,7 @@ export interface RoomNotice {
 export type RoomPin = Pick<Pin, 'id' | 'product_id' | 'anchors' | 'product'>
 
 /** What a SKU costs and how many are left, newer than the session that was fetched. */
-export interface SkuNow {
-  price_fen: number
-  stock: number
-}
+export type SkuNow = Pick<ShelfItem, 'price_fen' | 'stock' | 'struck_price_fen' | 'flash'>
 
 export interface Refused {
   id: string
@@ -108,7 +105,7 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
         pins.value = pins.value.filter((p) => p.id !== e.pin_id)
         return
       case 'product':
-        for (const s of e.skus) skus.value.set(s.id, { price_fen: s.price_fen, stock: s.stock })
+        for (const s of e.skus) skus.value.set(s.id, nowOf(s))
         triggerRef(skus)
         return
       case 'session':
@@ -221,6 +218,13 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
 }
 
 export type LiveRoom = ReturnType<typeof useRoom>
+
+const nowOf = (s: SkuNow): SkuNow => ({
+  price_fen: s.price_fen,
+  stock: s.stock,
+  struck_price_fen: s.struck_price_fen ?? null,
+  flash: s.flash ?? null,
+})
 
 const pinOf = (e: { pin_id: number; product: Product; anchors: string[] }): RoomPin => ({
   id: e.pin_id,
