@@ -3,7 +3,7 @@
 import { onScopeDispose, ref, shallowRef, toValue, triggerRef, watch, type MaybeRefOrGetter } from 'vue'
 import { randomKey } from '@/api/intent'
 import { openRoom, type Room, type RoomState } from '@/api/room'
-import type { ChatUser, Layout, Pin, Product, RoomEvent, Session, SessionState } from '@/api/types'
+import type { ChatUser, Layout, Pin, Product, RoomEvent, Session, SessionState, ShelfItem } from '@/api/types'
 
 /** A line of the room's conversation. */
 export interface ChatLine {
