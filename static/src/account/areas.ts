@@ -25,7 +25,11 @@ export function areasOf(list: AreaList): Areas {
   const codeOf = (all: Record<string, string>, name: string, prefix = '') =>
     Object.keys(all).find((code) => all[code] === name && code.startsWith(prefix))
   const under = (all: Record<string, string>, prefix: string | undefined) =>
-    prefix ? Object.keys(all).filter((code) => code.startsWith(prefix)).map((code) => all[code]!) : []
+    prefix
+      ? Object.keys(all)
+          .filter((code) => code.startsWith(prefix))
+          .map((code) => all[code]!)
+      : []
   const provincePrefix = (province: string) => codeOf(list.province_list, province)?.slice(0, 2)
   return {
     provinces: () => Object.values(list.province_list),

@@ -403,7 +403,11 @@ export type RoomEvent = { at: string; seq?: number } & (
   | { type: 'chat'; id: string; user: ChatUser; text: string; removed?: boolean }
   | { type: 'pin'; pin_id: number; product: Product; anchors: string[] }
   | { type: 'unpin'; pin_id: number; product?: Product; anchors?: string[] }
-  | { type: 'product'; product_id: number; skus: ({ id: number } & Pick<ShelfItem, 'price_fen' | 'stock' | 'struck_price_fen' | 'flash'>)[] }
+  | {
+      type: 'product'
+      product_id: number
+      skus: ({ id: number } & Pick<ShelfItem, 'price_fen' | 'stock' | 'struck_price_fen' | 'flash'>)[]
+    }
   | { type: 'session'; state: SessionState }
   | { type: 'viewers'; count: number }
   | { type: 'likes'; count: number }

@@ -32,7 +32,11 @@ export function usePay(order: () => Order | null, news: (now: Order) => void) {
       if (!abort.signal.aborted) error.value = e
     }
   }
-  watch(() => !!order(), (there) => there && void load(), { immediate: true })
+  watch(
+    () => !!order(),
+    (there) => there && void load(),
+    { immediate: true },
+  )
   watch(chosen, (id) => {
     going.value = null
     if (id) remember(id)

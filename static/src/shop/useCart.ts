@@ -21,7 +21,14 @@ export function useCart(sessionId: number, goods: () => Good[], ahead: () => num
     cart.items.value.flatMap(({ sku_id, quantity }) => {
       const sku = skus.value.get(sku_id)
       if (!sku) return []
-      return [{ sku, quantity: Math.min(quantity, Math.max(1, sku.stock)), most: Math.min(99, sku.stock), on: sku.stock > 0 && !off.value.has(sku_id) }]
+      return [
+        {
+          sku,
+          quantity: Math.min(quantity, Math.max(1, sku.stock)),
+          most: Math.min(99, sku.stock),
+          on: sku.stock > 0 && !off.value.has(sku_id),
+        },
+      ]
     }),
   )
   const lines = computed<CartLine[]>(() =>
