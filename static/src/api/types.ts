@@ -59,6 +59,7 @@ export interface ShelfItem {
   session_stock: number | null // the session's own limit, null or negative for none
   picture_url: string
   position: number
+  fresh?: boolean // exempt from the 7-day return
   struck_price_fen?: number | null // may stand struck through beside the price, by its rule
   flash?: Flash | null
 }
@@ -152,6 +153,7 @@ export interface OrderLine {
   fresh?: boolean // exempt from the 7-day return
   pin_id: number | null
   anchors: string[] | null
+  gift?: boolean // came along with the others
 }
 
 export interface Refund {

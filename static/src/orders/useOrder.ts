@@ -2,7 +2,9 @@
 import { ref, shallowRef } from 'vue'
 import { api, ApiError } from '@/api/client'
 import type { Order, OrderAddress } from '@/api/types'
-import { getOrder, pay } from '@/shop/buy'
+import { getOrder } from '@/pay/pay'
+import { usePay } from '@/pay/usePay'
+import { forget } from '@/shop/buy'
 import { notify } from '@/ui/notify'
 import { useAsk } from '@/ui/useAsk'
 import { t } from './messages'
@@ -27,13 +29,24 @@ export function useOrder(id: string) {
     }
   }
 
+  const paying = usePay(
+    () => (order.value?.state === 'pending' ? order.value : null),
+    (now) => {
+      if (order.value?.state === 'pending' && now.state !== 'pending') {
+        forget(now.session_id)
+        if (now.state !== 'cancelled') notify(t('paidNow'), 'good')
+      }
+      order.value = now
+    },
+  )
+
   return {
     order,
     error,
     ask,
     busy,
     refusal,
-    pay: () => act(pay, t('paidNow')),
+    paying,
     sendTo: (address: OrderAddress) => act((o) => api.put<Order>(`/orders/${o.id}/address`, address), t('addressKept')),
     cancel: () => act((o) => api.post<Order>(`/orders/${o.id}/cancel`), t('cancelledNow')),
     confirm: () => act((o) => api.post<Order>(`/orders/${o.id}/complete`), t('confirmedNow')),

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ApiError } from '@/api/client'
 import type { Order } from '@/api/types'
-import { pay, place, type Wish } from './buy'
+import { forget, place, type Wish } from './buy'
 
 interface Call {
   method: string
@@ -70,6 +70,13 @@ describe('place', () => {
     expect((await placing).id).toBe('o1')
     expect(calls[1]!.key).toBe(calls[0]!.key)
   })
+  it('takes a new key once the wish is done with', async () => {
+    answers = [json(201, order('pending')), json(201, order('pending', 'o2'))]
+    await place(wish)
+    forget(3)
+    await place(wish)
+    expect(calls[1]!.key).not.toBe(calls[0]!.key)
+  })
   it('tells a refusal at once', async () => {
     answers = [problem(409, 'sold-out')]
     await expect(place(wish)).rejects.toMatchObject({ code: 'sold-out' })
@@ -85,30 +92,5 @@ describe('place', () => {
     await expect(place(wish)).rejects.toBeInstanceOf(ApiError)
     await place(wish)
     expect(calls[1]!.key).toBe(calls[0]!.key)
-  })
-})
-
-describe('pay', () => {
-  it('pays by the sandbox, reads the order and forgets the wish', async () => {
-    answers = [json(201, order('pending')), json(200, { state: 'settled' }), json(200, order('paid')), json(201, order('pending', 'o2'))]
-    const placed = await place(wish)
-    expect((await pay(placed)).state).toBe('paid')
-    expect(calls[1]).toMatchObject({ method: 'POST', path: '/orders/o1/payments', body: { provider: 'sandbox', settle: true } })
-    await place(wish)
-    expect(calls[3]!.key).not.toBe(calls[0]!.key)
-  })
-  it('is content when it was paid already', async () => {
-    answers = [problem(409, 'already-paid'), json(200, order('paid'))]
-    expect((await pay(order('pending'))).state).toBe('paid')
-  })
-  it('repeats with the same key', async () => {
-    answers = [problem(500, 'error'), json(200, { state: 'settled' }), json(200, order('paid'))]
-    await expect(pay(order('pending'))).rejects.toMatchObject({ status: 500 })
-    await pay(order('pending'))
-    expect(calls[1]!.key).toBe(calls[0]!.key)
-  })
-  it('tells that the time is over', async () => {
-    answers = [problem(409, 'order-expired')]
-    await expect(pay(order('pending'))).rejects.toMatchObject({ code: 'order-expired' })
   })
 })

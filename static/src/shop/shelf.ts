@@ -2,7 +2,7 @@
 import type { ShelfItem } from '@/api/types'
 
 /** What the room last told of SKUs, at the session's terms. */
-export type StockNow = ReadonlyMap<number, { price_fen: number; stock: number }>
+export type StockNow = ReadonlyMap<number, Pick<ShelfItem, 'price_fen' | 'stock' | 'struck_price_fen' | 'flash'>>
 
 export interface Good {
   product_id: number
@@ -10,6 +10,7 @@ export interface Good {
   picture_url: string
   pinned: boolean
   price_fen: number // the lowest of its SKUs
+  struck_fen: number // may stand struck through beside its only price; 0: nothing may
   several: boolean // prices differ: "from"
   stock: number // of all its SKUs together
   skus: ShelfItem[]
@@ -35,10 +36,18 @@ function goodOf(skus: ShelfItem[], pinned: number[]): Good {
     picture_url: first.picture_url,
     pinned: pinned.includes(first.product_id),
     price_fen: Math.min(...prices),
+    struck_fen: struckOf(skus, prices),
     several: new Set(prices).size > 1,
     stock: skus.reduce((sum, s) => sum + s.stock, 0),
     skus,
   }
+}
+
+/** The struck-through price of a product with one price, if all its SKUs have the same. */
+function struckOf(skus: ShelfItem[], prices: number[]): number {
+  const struck = new Set(skus.map((s) => s.struck_price_fen ?? 0))
+  const only = struck.size === 1 && new Set(prices).size === 1 ? [...struck][0]! : 0
+  return only > prices[0]! ? only : 0
 }
 
 /** The goods whose title or SKU names hold every word of the search. */
