@@ -117,6 +117,8 @@ func TestRefusals(t *testing.T) {
 		{"too many likes", `{"type":"like","count":101}`, "bad-message", li},
 		{"a click on nothing", `{"type":"click"}`, "bad-message", li},
 		{"a long id", `{"type":"chat","id":"` + strings.Repeat("x", 65) + `","text":"hi"}`, "bad-message", li},
+		{"an id with text", `{"type":"chat","id":"加微信 abc","text":"hi"}`, "bad-message", li},
+		{"an id with markup", `{"type":"chat","id":"<b>","text":"hi"}`, "bad-message", li},
 		{"half a like", `{"type":"like","count":0.5}`, "bad-message", li},
 	} {
 		if got := row.from.refused("%s", row.msg); got != row.reason {

@@ -152,7 +152,7 @@ func parse(raw []byte) (m message, ok, malformed bool) {
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return message{}, false, true
 	}
-	if len(m.ID) > idMost {
+	if !isID(m.ID) {
 		m.ID = ""
 		return m, false, false
 	}
@@ -169,6 +169,14 @@ func parse(raw []byte) (m message, ok, malformed bool) {
 		return m, len(m.Anchor) <= anchorMost, false
 	}
 	return m, false, false
+}
+
+// isID reports whether a client may call its message so, or nothing. The room is told the id and no moderator sees it, so it
+// must not be a place for text: letters and digits of ASCII with _ - . : between them.
+func isID(id string) bool {
+	return len(id) <= idMost && !strings.ContainsFunc(id, func(r rune) bool {
+		return (r < '0' || r > ':') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '_' && r != '-' && r != '.'
+	})
 }
 
 // clean makes one plain line of a text and counts its runes: white space becomes a blank; control characters, and those

@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -340,10 +341,7 @@ func (g *guest) say(format string, args ...any) {
 // chat says something and waits until it is in the room.
 func (g *guest) chat(text string) event {
 	g.t.Helper()
-	id := "m-" + text
-	if len(id) > 64 {
-		id = "m"
-	}
+	id := fmt.Sprintf("m-%x", sha256.Sum224([]byte(text)))
 	g.say(`{"type":"chat","id":%q,"text":%q}`, id, text)
 	return g.await("chat", func(e event) bool { return e.Text == text })
 }

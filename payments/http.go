@@ -222,7 +222,7 @@ func csvRow(f Found) []string {
 		stamp(f.FoundAt), stamp(f.ClearedAt), f.ResolvedBy, f.Note,
 	}
 	for i := range row {
-		if row[i] != "" && strings.ContainsRune("=+-@\t\r", rune(row[i][0])) { // a sheet would take it for a formula
+		if strings.IndexAny(row[i], "=+-@\t\r\n＝＋－＠") == 0 { // a sheet would take it for a formula
 			row[i] = "'" + row[i]
 		}
 	}

@@ -103,7 +103,7 @@ func blankZero(n int64) string {
 
 // inert keeps a spreadsheet from taking a text for a formula.
 func inert(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+	if strings.IndexAny(text, "=+-@\t\r\n＝＋－＠") == 0 {
 		return "'" + text
 	}
 	return text

@@ -121,7 +121,7 @@ func cell(v any) string {
 	case nil:
 		return ""
 	case string:
-		if x != "" && strings.ContainsRune("=+-@\t\r", rune(x[0])) {
+		if strings.IndexAny(x, "=+-@\t\r\n＝＋－＠") == 0 {
 			return "'" + x
 		}
 		return x

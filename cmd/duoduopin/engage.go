@@ -86,11 +86,18 @@ func (e *engagement) sold(ctx context.Context, sessionID int64, data any) error 
 	})
 }
 
-// lifeGate gives engage who may do what.
+// lifeGate gives engage who may do what. Who is banned from a room has no part in its life either: no votes, no draws.
 type lifeGate struct{ *shop }
 
 func (g lifeGate) MayWatch(ctx context.Context, sessionID int64, a web.Actor) (string, error) {
 	x, err := g.live.Get(ctx, sessionID)
+	if err != nil {
+		return "", err
+	}
+	banned, err := g.moderation.Banned(ctx, sessionID, a.Viewer)
+	if err == nil && banned {
+		err = moderation.ErrBanned
+	}
 	return string(x.Shown(a)), err
 }
 

@@ -65,6 +65,15 @@ func moderateARoom(t *testing.T, e *saleDay) {
 		t.Errorf("back in: %v", err)
 	}
 	e.buyer.problem("POST", e.base+"/whep", "v=0", 403, "banned", "")
+	for _, part := range []struct {
+		method, path string
+		body         any
+	}{
+		{"GET", "/events", nil}, {"GET", "/board", nil}, {"GET", "/questions", nil}, {"POST", "/questions", object{"text": "在吗"}}, {"POST", "/questions/1/votes", nil},
+		{"GET", "/polls", nil}, {"POST", "/polls/1/votes", object{"option": 0}}, {"GET", "/draws", nil}, {"POST", "/draws/1/entries", nil},
+	} {
+		e.buyer.problem(part.method, e.base+part.path, part.body, 403, "banned", "")
+	}
 	if status, raw := e.stranger.try("POST", e.base+"/whep", "v=0"); status == 403 {
 		t.Errorf("somebody else: %s", raw)
 	}

@@ -26,21 +26,25 @@ var (
 	ErrBroken   = fault.New(fault.Invalid, "sheet-broken", "the file is not CSV")
 )
 
-// formula is what spreadsheets take for the beginning of one.
-const formula = "=+-@\t\r"
+// formula is what spreadsheets take for the beginning of one; some take the full-width signs for it too.
+const formula = "=+-@\t\r\n＝＋－＠"
 
 // Guard makes a text safe for a cell: what looks like a formula is led by an apostrophe.
 func Guard(s string) string {
-	if s != "" && strings.ContainsRune(formula, rune(s[0])) {
+	if begins(s) {
 		return "'" + s
 	}
 	return s
 }
 
+func begins(s string) bool {
+	return strings.IndexAny(s, formula) == 0
+}
+
 // unguard is the inverse, for files that we wrote and that come back.
 func unguard(s string) string {
-	if len(s) > 1 && s[0] == '\'' && strings.ContainsRune(formula, rune(s[1])) {
-		return s[1:]
+	if bare, led := strings.CutPrefix(s, "'"); led && begins(bare) {
+		return bare
 	}
 	return s
 }

@@ -105,3 +105,17 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// Full-width signs and line breaks lead to formulas in some spreadsheets too.
+func TestGuardsEveryFormula(t *testing.T) {
+	for _, cell := range []string{"=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "＝1＋1", "＋1", "－1", "＠x"} {
+		if got := sheet.Guard(cell); got != "'"+cell {
+			t.Errorf("%q written as %q", cell, got)
+		}
+	}
+	for _, cell := range []string{"", "a=1", "羊绒", "\xff="} {
+		if got := sheet.Guard(cell); got != cell {
+			t.Errorf("%q written as %q", cell, got)
+		}
+	}
+}
