@@ -76,8 +76,11 @@ const mostLines = 10_000
 const mostNotices = 20
 const freshFor = 10_000 // ms that a purchase is news
 
-/** Joins the room of a session id; null or 0 joins none. Seed it with the fetched session, see seed(). */
-export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
+/**
+ * Joins the room of a session id; null or 0 joins none. Seed it with the fetched session, see seed(). `also` hears every event
+ * too: for what only some pages show.
+ */
+export function useRoom(sessionId: MaybeRefOrGetter<number | null>, also?: (e: RoomEvent) => void) {
   const chat = shallowRef<ChatLine[]>([])
   const pins = shallowRef<RoomPin[]>([])
   const notices = shallowRef<RoomNotice[]>([])
@@ -117,7 +120,10 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
 
   function take(events: RoomEvent[]): void {
     const lines: ChatLine[] = []
-    for (const e of events) apply(e, lines)
+    for (const e of events) {
+      apply(e, lines)
+      also?.(e)
+    }
     if (lines.length > 0) chat.value = [...chat.value, ...lines].slice(-mostLines)
   }
 
