@@ -23,7 +23,14 @@ const rush = (page: Page, session: number, rate: number, seconds: number): Promi
           s.onopen = () => done(s)
         })
       const sockets = await Promise.all([open(), open(), open(), open(), open()])
-      const words = ['这个颜色好看', '有大号的吗', '昨天买的收到了，很暖和', '从呼和浩特来的', '主播再讲一下尺码，我给妈妈买，她一米六', '支持家乡']
+      const words = [
+        '这个颜色好看',
+        '有大号的吗',
+        '昨天买的收到了，很暖和',
+        '从呼和浩特来的',
+        '主播再讲一下尺码，我给妈妈买，她一米六',
+        '支持家乡',
+      ]
       const began = performance.now()
       let sent = 0
       while (performance.now() - began < seconds * 1000) {
@@ -101,7 +108,11 @@ test('fifty messages a second can be read, and reading back is left alone', asyn
 
   const sent = await talking
   const long = await phone.evaluate(() => window.long)
-  console.log(`${sent} messages; ${long.length} long tasks, ${Math.round(long.reduce((a, b) => a + b, 0))} ms, longest ${Math.round(Math.max(0, ...long))} ms`)
+  const sum = Math.round(long.reduce((a, b) => a + b, 0))
+  const worst = Math.round(Math.max(0, ...long))
+  test
+    .info()
+    .annotations.push({ type: 'measured', description: `${sent} messages; ${long.length} long tasks, ${sum} ms, longest ${worst} ms` })
   await expect(list).toContainText(`${sent - 1}`)
   await look(phone, 'room-after-rush-phone')
 })
