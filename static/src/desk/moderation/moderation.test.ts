@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { ApiError } from '@/api/client'
 import type { ChatLine } from '@/room/useRoom'
+import { decode, problemOf } from './importing'
 import { span } from './reasons'
 import { refusalOf } from './refusals'
 import { lineNow } from './useCrewRoom'
@@ -48,3 +49,13 @@ test.each([
   [43_200, '30 天'],
   [0, '不设期限'],
 ])('%d minutes are %s', (minutes, words) => expect(span(minutes)).toBe(words))
+
+test('a file is read as UTF-8, or as GB 18030 where it is none', () => {
+  expect(decode(new TextEncoder().encode('返利'))).toBe('返利')
+  expect(decode(new Uint8Array([0xb7, 0xb5, 0xc0, 0xfb]))).toBe('返利')
+})
+
+test('what is wrong with a line is told in Chinese where it is known', () => {
+  expect(problemOf('is the same as line 12')).toBe('和第 12 行一样')
+  expect(problemOf('is odd')).toBe('is odd')
+})
