@@ -31,7 +31,7 @@ test('the assistant runs a room from the console', async ({ browser }) => {
     await expect(sheet.getByTestId('flash-card')).toContainText('59')
     await look(desk, 'console-flash-form-desk')
     await sheet.getByTestId('flash-start').click()
-    await expect(desk.getByTestId('viewers-see').getByTestId('flash-card')).toContainText('59')
+    await expect(desk.getByTestId('viewers-see').getByTestId('pin-card')).toContainText('59')
     await expect(buyer.getByTestId('pin-card')).toContainText('59')
     await look(desk, 'console-flash-on-desk')
     await desk.getByTestId(`flash-${session.product}`).click()

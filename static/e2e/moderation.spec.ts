@@ -38,7 +38,7 @@ test('a moderator keeps a room friendly by keyboard; the person concerned is tol
     await desk.keyboard.press('4')
     await desk.keyboard.press('Enter')
     await expect(visitor.getByTestId('chat-list')).not.toContainText('加微信便宜')
-    await desk.getByRole('button', { name: '撤销' }).first().click()
+    await desk.locator('.notices').getByRole('button', { name: '撤销' }).click()
     await expect(chat.locator('.line.removed')).toHaveCount(0)
     await looks(desk, 'mod-room-desk')
   })

@@ -178,8 +178,6 @@ export type Rules = Pick<Controls, 'slow_seconds' | 'who' | 'min_account_minutes
 /** What the room tells the crew beside what it tells everybody. */
 export type ModerationEvent =
   | ({ type: 'rules' } & Rules)
-  | { type: 'restored'; restored_seq: number; text?: string }
-  | { type: 'forgotten'; user: { id: string } }
   | { type: 'moderation'; what: 'act'; act: Act }
   | { type: 'moderation'; what: 'queue' }
   | { type: 'moderation'; what: 'appeal'; appeal: Appeal }

@@ -1,31 +1,9 @@
 import { expect, test } from 'vitest'
 import { ApiError } from '@/api/client'
-import type { ChatLine } from '@/room/useRoom'
+import { decode, problemOf } from './importing'
 import { span } from './reasons'
 import { refusalOf } from './refusals'
-import { lineNow } from './useCrewRoom'
 import { mayUndo } from './words'
-
-const line: ChatLine = {
-  seq: 7,
-  at: '2022-07-08T11:00:00Z',
-  kind: 'chat',
-  text: '',
-  user: { id: 'e17b467dceb3', name: '王', role: 'buyer' },
-  quantity: 0,
-  removed: true,
-}
-
-test('a line that was given back shows its text again; without a text it stays down', () => {
-  expect(lineNow(line, new Map([[7, '有红色吗']]), new Set())).toMatchObject({ removed: false, text: '有红色吗' })
-  expect(lineNow(line, new Map([[7, '']]), new Set()).removed).toBe(true)
-  expect(lineNow(line, new Map(), new Set())).toBe(line)
-})
-
-test('who is forgotten has neither name nor words, given back or not', () => {
-  const now = lineNow(line, new Map([[7, '有红色吗']]), new Set(['e17b467dceb3']))
-  expect([now.text, now.user?.name]).toEqual(['', ''])
-})
 
 test('what is young and of the right kind can be taken back once', () => {
   const at = '2022-07-08T11:00:00Z'
@@ -48,3 +26,13 @@ test.each([
   [43_200, '30 天'],
   [0, '不设期限'],
 ])('%d minutes are %s', (minutes, words) => expect(span(minutes)).toBe(words))
+
+test('a file is read as UTF-8, or as GB 18030 where it is none', () => {
+  expect(decode(new TextEncoder().encode('返利'))).toBe('返利')
+  expect(decode(new Uint8Array([0xb7, 0xb5, 0xc0, 0xfb]))).toBe('返利')
+})
+
+test('what is wrong with a line is told in Chinese where it is known', () => {
+  expect(problemOf('is the same as line 12')).toBe('和第 12 行一样')
+  expect(problemOf('is odd')).toBe('is odd')
+})
