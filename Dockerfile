@@ -14,7 +14,7 @@ COPY . .
 COPY --from=pages /src/static/dist static/dist
 ARG VERSION=dev
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /out/duoduopin ./cmd/duoduopin \
- && install -d -o 65534 -g 65534 /out/data
+ && install -d -o 65534 -g 65534 /out/data /out/data/pictures /out/data/records
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/

@@ -265,12 +265,16 @@ func (s store) addAmounts(ctx context.Context, sums []movement) error {
 		done = s.db.Write(ctx).Exec("with d as (select * from unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) as t (id, free, reserved, sold)) "+addAll,
 			&ids, &free, &reserved, &sold)
 	} else {
-		args := make([]any, 0, 4*len(sums))
-		for _, m := range sums {
-			args = append(args, m.sku, m.free, m.reserved, m.sold)
+		all := make([][4]int64, len(sums))
+		for i, m := range sums {
+			all[i] = [4]int64{m.sku, m.free, m.reserved, m.sold}
 		}
-		values := strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?), ", len(sums)), ", ")
-		done = s.db.Write(ctx).Exec("with d (id, free, reserved, sold) as (values "+values+") "+addAll, args...)
+		raw, err := json.Marshal(all)
+		if err != nil {
+			return err
+		}
+		done = s.db.Write(ctx).Exec(`with d (id, free, reserved, sold) as (select json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+			json_extract(value, '$[3]') from json_each(?)) `+addAll, string(raw))
 	}
 	if done.Error != nil || done.RowsAffected == int64(len(sums)) {
 		return done.Error
@@ -404,7 +408,7 @@ func (s store) listings(ctx context.Context, ids []int64) (map[int64]Listing, er
 		State string
 	}
 	err := s.db.Read(ctx).Table("skus").Select("skus.*, products.title, products.fresh, products.state").
-		Joins("join products on products.id = skus.product_id").Where("skus.id in ?", ids).Scan(&rows).Error
+		Joins("join products on products.id = skus.product_id").Where(db.In(s.db, "skus.id", ids)).Scan(&rows).Error
 	for _, r := range rows {
 		out[r.SKU.ID] = Listing{r.SKU.sku(), r.Title, r.Fresh, r.State == string(Checked) && !r.SKU.Stopped}
 	}

@@ -11,6 +11,9 @@ import (
 // badgeFor is how long a member who has none is taken to have none: who pays on another node gets the badge within this.
 const badgeFor = 30 * time.Second
 
+// badgeTime is how long a message waits for a badge, at most: the room talks on while the database does not answer.
+const badgeTime = 500 * time.Millisecond
+
 // Badges says what stands beside a name in a room: anchor, crew, buyer, or nothing. It is asked when somebody speaks, not when
 // they come in, and then kept with the socket.
 type Badges interface {
@@ -34,7 +37,9 @@ func (m *member) badged(ctx context.Context) chatUser {
 	text, at := m.badge.get()
 	now := m.svc.clock.Now()
 	if m.svc.badges != nil && text == "" && (at.IsZero() || now.Sub(at) >= badgeFor) {
+		ctx, cancel := context.WithTimeout(ctx, badgeTime) // what is left of the other's time is for the message itself
 		fresh, err := m.svc.badges.Badge(ctx, m.room.id, m.actor)
+		cancel()
 		if err != nil {
 			m.svc.log.Warn("a badge could not be looked up", "error", err.Error())
 		}

@@ -20,7 +20,7 @@ func (j *journal) follow(ctx context.Context, stream jetstream.Stream, from uint
 	if err != nil {
 		return nil, err
 	}
-	life, cancel := context.WithCancel(context.Background())
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() { defer close(done); f.run(life, feed) }() // ended and waited for by stop
 	return func() { cancel(); <-done }, nil
@@ -61,7 +61,7 @@ func (f *follower) run(ctx context.Context, from feed) {
 	for {
 		f.drain(ctx, from)
 		if ctx.Err() != nil {
-			f.leave(from.name)
+			f.leave(context.WithoutCancel(ctx), from.name)
 			return
 		}
 		var ok bool
@@ -150,11 +150,11 @@ func (f *follower) open(ctx context.Context) (jetstream.Stream, string, error) {
 }
 
 // leave tells the bus that a consumer is not needed any more; otherwise it finds out after a minute.
-func (f *follower) leave(name string) {
+func (f *follower) leave(ctx context.Context, name string) {
 	if !f.journal.bus.Up() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), logTry)
+	ctx, cancel := context.WithTimeout(ctx, logTry)
 	defer cancel()
 	_ = f.journal.js.DeleteConsumer(ctx, streamName(f.id), name)
 }

@@ -316,9 +316,6 @@ func (j *journal) erase(ctx context.Context, stream jetstream.Stream, seq uint64
 	return stream.SecureDeleteMsg(ctx, seq)
 }
 
-// codeSealed is an error code of the JetStream API that nats.go has no name for: the log is being put away.
-const codeSealed = 10109
-
 // request is a direct get of several messages, answered by any server that has the stream (NATS ADR-31).
 type request struct {
 	Seq      uint64 `json:"seq"`

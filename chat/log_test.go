@@ -171,7 +171,9 @@ func TestRecordOutlastsTheDatabase(t *testing.T) {
 	if g.hello.Seq != 4500 {
 		t.Errorf("%+v", g.hello)
 	}
-	until(t, "the record has all", func() bool { return len(recordedSeqs(t, d)) == 4500 })
+	for _, some := range []int{2000, 4000, 4500} { // each with its own patience
+		until(t, "the record has them", func() bool { return len(recordedSeqs(t, d)) >= some })
+	}
 	until(t, "the log is shortened", func() bool { info, err := streamOf(t, n); return err == nil && info.State.Msgs == 2000 })
 	g.chat("goes on")
 	if !slices.Equal(recordedSeqs(t, d)[:4500], upTo(4500)) {

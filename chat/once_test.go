@@ -172,7 +172,8 @@ func randomResumes(t *testing.T, chance *rand.Rand) {
 	for _, f := range all {
 		f.catchUp(t, last, nil)
 		for seq := uint64(1); seq <= last; seq++ {
-			if got, known := f.told[seq]; !known || got != texts[seq] && !(removed[seq] && got == "") {
+			got, known := f.told[seq]
+			if right := got == texts[seq] || removed[seq] && got == ""; !known || !right {
 				t.Fatalf("event %d: told %q (%v), it was %q", seq, got, known, texts[seq])
 			}
 		}

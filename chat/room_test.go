@@ -269,6 +269,10 @@ func (n *node) joinTo(session int64, who, query string) *guest {
 	}
 	g := &guest{t: n.t, conn: conn, events: make(chan event, 100_000)}
 	n.t.Cleanup(func() { _ = conn.Close() })
+	conn.SetPingHandler(func(data string) error { // gorilla's gives up on the whole socket when a busy machine takes a second to answer
+		_ = conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(patience))
+		return nil
+	})
 	go g.read()
 	g.hello = g.await("hello", nil)
 	return g

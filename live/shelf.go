@@ -276,36 +276,27 @@ type Term struct {
 
 // TermsOf gives the terms of some SKUs, read in the transaction of ctx; what is not on the shelf is left out.
 func (s *Service) TermsOf(ctx context.Context, id int64, skuIDs []int64) (Terms, error) {
-	x, err := s.store.head(ctx, id)
+	c, err := s.store.counter(ctx, id, skuIDs)
 	if err != nil {
 		return Terms{}, err
 	}
-	t := Terms{Open: x.State.Open(), Hold: x.Hold, Items: map[int64]Term{}}
-	if !t.Open {
+	t := Terms{Open: c.State.Open(), Hold: c.Hold, Items: make(map[int64]Term, len(c.Rows))}
+	if !t.Open || len(c.Rows) == 0 {
 		return t, nil
-	}
-	rows, err := s.store.onShelf(ctx, id, skuIDs)
-	if err != nil {
-		return t, err
 	}
 	listings, err := s.Goods.Listings(ctx, skuIDs)
 	if err != nil {
 		return t, err
 	}
-	pins, err := s.store.pins(ctx, []int64{id}, true)
-	if err != nil {
-		return t, err
-	}
-	for _, r := range rows {
+	for _, r := range c.Rows {
 		l, ok := listings[r.SKUID]
 		if !ok || !l.Sellable {
 			continue
 		}
 		term := Term{Offered: r.offered(l)}
-		for _, p := range pins {
-			if p.ProductID == l.ProductID {
-				term.PinID, term.Anchors = p.ID, p.Anchors
-			}
+		if r.PinID != 0 {
+			p := pinRow{ID: r.PinID, Anchors: r.Anchors}.pin()
+			term.PinID, term.Anchors = p.ID, p.Anchors
 		}
 		t.Items[r.SKUID] = term
 	}

@@ -255,9 +255,52 @@ func (s store) shelves(ctx context.Context, ids []int64) (rows []shelfRow, err e
 	return rows, err
 }
 
-func (s store) onShelf(ctx context.Context, id int64, skuIDs []int64) (rows []shelfRow, err error) {
-	err = s.db.Read(ctx).Where("session_id = ? and sku_id in ?", id, skuIDs).Find(&rows).Error
-	return rows, err
+// offeredRow is one SKU on a session's shelf with the pin that explains it now.
+type offeredRow struct {
+	shelfRow
+	PinID   int64
+	Anchors string
+}
+
+// counter is what placing must know of a session.
+type counter struct {
+	State State
+	Hold  time.Duration
+	Rows  []offeredRow
+}
+
+// counter gives a session's own state with those of the SKUs that are on its shelf, in one query: every batch of orders
+// waits for it.
+func (s store) counter(ctx context.Context, id int64, skuIDs []int64) (counter, error) {
+	var rows []struct {
+		State     string
+		HoldMs    int64
+		SessionID *int64 // null: none of the SKUs is on the shelf
+		SKUID     int64  `gorm:"column:sku_id"`
+		ProductID int64
+		PriceFen  *int64
+		Stock     *int64
+		PinID     int64
+		Anchors   string
+	}
+	err := s.db.Read(ctx).Raw(`SELECT s.state, s.hold_ms, h.session_id, coalesce(h.sku_id, 0) AS sku_id, coalesce(h.product_id, 0) AS product_id, h.price_fen, h.stock,
+			coalesce(p.id, 0) AS pin_id, coalesce(p.anchors, '') AS anchors
+		FROM live_sessions s LEFT JOIN live_shelves h ON h.session_id = s.id AND ?
+		LEFT JOIN live_pins p ON p.session_id = s.id AND p.product_id = h.product_id AND p.to_ms = 0
+		WHERE s.id = ? ORDER BY p.id`, db.In(s.db, "h.sku_id", skuIDs), id).Scan(&rows).Error
+	if err != nil {
+		return counter{}, err
+	}
+	if len(rows) == 0 {
+		return counter{}, fault.Missing("session")
+	}
+	c := counter{State: State(rows[0].State), Hold: time.Duration(rows[0].HoldMs) * time.Millisecond}
+	for _, r := range rows {
+		if r.SessionID != nil {
+			c.Rows = append(c.Rows, offeredRow{shelfRow{SessionID: id, SKUID: r.SKUID, ProductID: r.ProductID, PriceFen: r.PriceFen, Stock: r.Stock}, r.PinID, r.Anchors})
+		}
+	}
+	return c, nil
 }
 
 // onAirSince gives when those of the sessions that are open went on air.

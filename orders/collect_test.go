@@ -101,10 +101,12 @@ func (b *bank) QueryRefund(_ context.Context, _ pay.Payment, r pay.Refund) (pay.
 		return pay.RefundResult{}, err
 	}
 	res := pay.RefundResult{Status: b.backs[r.ID], Code: string(b.backs[r.ID])}
-	if res.Status == "" {
+	switch res.Status {
+	case "":
 		res.Status = pay.Unknown
-	} else if res.Status == pay.Closed {
+	case pay.Closed:
 		res.Status, res.Code = pay.Failed, "CLOSED"
+	default:
 	}
 	return res, nil
 }

@@ -240,10 +240,20 @@ func (s *Service) placeBatch(ctx context.Context, batch []*placing) error {
 		if err != nil {
 			return err
 		}
-		for _, step := range []func(context.Context, []*placing) ([]*placing, error){s.offer, s.price, s.limitHolds, s.give} {
+		for _, step := range []func(context.Context, []*placing) ([]*placing, error){s.offer, s.price} {
 			if rest, err = step(ctx, rest); err != nil {
 				return err
 			}
+		}
+		taken, err := s.store.lockTaken(ctx, takenKeys(rest))
+		if err != nil {
+			return err
+		}
+		if rest, err = s.limitHolds(ctx, rest); err != nil {
+			return err
+		}
+		if rest, err = s.give(ctx, rest, taken); err != nil {
+			return err
 		}
 		if err := s.recogniseRefused(ctx, batch); err != nil || len(rest) == 0 {
 			return err
@@ -403,14 +413,11 @@ func (o *Order) pin() {
 	}
 }
 
-// limitHolds refuses who already holds a SKU unpaid. It looks after the session stock has been locked, so that another
+// limitHolds refuses who already holds a SKU unpaid. It must be called after the session stock has been locked, so that another
 // process that sells the same from the same database has either committed or waits.
 func (s *Service) limitHolds(ctx context.Context, batch []*placing) ([]*placing, error) {
 	if !s.limits || len(batch) == 0 {
 		return batch, nil
-	}
-	if _, err := s.store.lockTaken(ctx, takenKeys(batch)); err != nil {
-		return nil, err
 	}
 	buyers := make([]int64, 0, len(batch))
 	for _, r := range batch {
@@ -437,13 +444,10 @@ func (s *Service) limitHolds(ctx context.Context, batch []*placing) ([]*placing,
 
 // give hands out session stock and then stock, in order of arrival. Somebody refused for session stock that another one
 // then did not get, for want of stock, is asked again.
-func (s *Service) give(ctx context.Context, batch []*placing) ([]*placing, error) {
+// taken is what the orders before have of the session stock, locked.
+func (s *Service) give(ctx context.Context, batch []*placing, taken map[takenKey]int64) ([]*placing, error) {
 	if len(batch) == 0 {
 		return nil, nil
-	}
-	taken, err := s.store.lockTaken(ctx, takenKeys(batch))
-	if err != nil {
-		return nil, err
 	}
 	var granted []*placing
 	added := map[takenKey]int64{}

@@ -203,7 +203,11 @@ func (s *Service) reserveAgain(ctx context.Context, o *Order) (bool, error) {
 			batch[0].limits[id] = of.SessionStock
 		}
 	}
-	granted, err := s.give(ctx, batch)
+	taken, err := s.store.lockTaken(ctx, takenKeys(batch))
+	if err != nil {
+		return false, err
+	}
+	granted, err := s.give(ctx, batch, taken)
 	return len(granted) == 1, err
 }
 

@@ -170,7 +170,7 @@ func names(anchors []string) string {
 	return string(raw)
 }
 
-// insertOrders writes new orders with their lines, one statement a table and few hundred rows.
+// insertOrders writes new orders with their lines.
 func (s store) insertOrders(ctx context.Context, orders []*Order) error {
 	rows := make([]orderRow, len(orders))
 	var lines []lineRow
@@ -178,10 +178,7 @@ func (s store) insertOrders(ctx context.Context, orders []*Order) error {
 		rows[i] = rowOf(o)
 		lines = append(lines, lineRows(o)...)
 	}
-	if err := db.Insert(ctx, s.db, rows, ""); err != nil {
-		return err
-	}
-	return db.Insert(ctx, s.db, lines, "")
+	return db.InsertBoth(ctx, s.db, rows, lines)
 }
 
 // byIndex makes PostgreSQL use indexes for the rest of the transaction. On a fresh database it would plan the lane's

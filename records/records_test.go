@@ -115,11 +115,13 @@ type keeper struct {
 	clock *clock.Manual
 	dir   string
 	audit *audit
+
+	archive int // months
 }
 
 func newKeeper(t *testing.T, d *db.DB) *keeper {
 	t.Helper()
-	k := &keeper{t: t, db: d, log: kept{chat.NewRecord(d)}, clock: clock.NewManual(opening), dir: t.TempDir(), audit: &audit{}}
+	k := &keeper{t: t, db: d, log: kept{chat.NewRecord(d)}, clock: clock.NewManual(opening), dir: t.TempDir(), audit: &audit{}, archive: 12}
 	k.Service = k.another(records.Disk{Dir: k.dir})
 	return k
 }
@@ -128,7 +130,7 @@ func newKeeper(t *testing.T, d *db.DB) *keeper {
 func (k *keeper) another(v records.Vault) *records.Service {
 	k.t.Helper()
 	s, err := records.New(records.Config{
-		DB: k.db, Clock: k.clock, Vault: v, Log: k.log, Rooms: rows{k}, Shop: shop{}, Audit: k.audit, Archive: 12, Logger: slog.New(slog.DiscardHandler),
+		DB: k.db, Clock: k.clock, Vault: v, Log: k.log, Rooms: rows{k}, Shop: shop{}, Audit: k.audit, Archive: k.archive, Logger: slog.New(slog.DiscardHandler),
 	})
 	must(k.t, err)
 	return s
@@ -479,12 +481,17 @@ func TestExport(t *testing.T) {
 // free is gone after a run, from the database at once, from files when the whole file is over; nothing is there twice.
 func TestRetentionProperty(t *testing.T) {
 	testshop.EachDB(t, schema(), func(t *testing.T, d *db.DB) {
-		for seed := range uint64(5) {
+		for seed := range uint64(6) {
 			for _, table := range []string{"chat_events", "record_files", "record_people", "record_trash", "record_holds", "record_erasures", "record_runs"} {
 				must(t, d.Write(t.Context()).Exec("DELETE FROM "+table).Error)
 			}
-			h := &history{keeper: newKeeper(t, d), r: rand.New(rand.NewPCG(seed, 7)), want: map[string]records.Event{}} //nolint:gosec // the same on every run
-			for range 30 {
+			k := newKeeper(t, d)
+			if seed%2 == 0 { // everything gets old in the database
+				k.archive = records.KeepMonths
+				k.Service = k.another(records.Disk{Dir: k.dir})
+			}
+			h := &history{keeper: k, r: rand.New(rand.NewPCG(seed, 7)), want: map[string]records.Event{}} //nolint:gosec // the same on every run
+			for range 45 {
 				h.step()
 			}
 			if t.Failed() {
@@ -518,7 +525,7 @@ func (h *history) step() {
 	case n < 7:
 		for range 1 + h.r.IntN(5) {
 			h.seq++
-			e := h.say(1+h.r.Int64N(sessions), h.seq, 1+h.r.Int64N(people), h.clock.Now().Add(-time.Duration(h.r.IntN(100))*time.Hour), fmt.Sprint("word ", h.seq))
+			e := h.say(1+h.r.Int64N(sessions), h.seq, 1+h.r.Int64N(people), h.clock.Now().AddDate(0, -h.r.IntN(45), -h.r.IntN(28)), fmt.Sprint("word ", h.seq))
 			h.want[place(e)] = e
 		}
 	case n < 11:
@@ -528,7 +535,7 @@ func (h *history) step() {
 	case n < 13:
 		x := records.Hold{Reason: "case", Session: h.r.Int64N(sessions + 1), Account: h.r.Int64N(people + 1)}
 		if h.r.IntN(2) == 0 || x.Session == 0 && x.Account == 0 {
-			x.From = h.clock.Now().AddDate(0, -h.r.IntN(48), 0)
+			x.From = h.clock.Now().AddDate(0, -h.r.IntN(60), 0)
 			x.To = x.From.AddDate(0, 1+h.r.IntN(12), 0)
 		}
 		made, err := h.Hold(ctx, x)
@@ -546,14 +553,15 @@ func (h *history) step() {
 		_, err := h.Now(ctx, records.RunArchive, false)
 		must(h.t, err)
 	case n < 19:
-		h.retain(ctx)
+		h.retain()
 	default:
-		h.forget(ctx, 1+h.r.Int64N(people))
+		h.forget(1 + h.r.Int64N(people))
 	}
 	h.check()
 }
 
-func (h *history) retain(ctx context.Context) {
+func (h *history) retain() {
+	ctx := h.t.Context()
 	h.note("retain")
 	trial, err := h.Now(ctx, records.RunRetain, true)
 	must(h.t, err)
@@ -579,12 +587,13 @@ func (h *history) retain(ctx context.Context) {
 	}
 }
 
-func (h *history) forget(ctx context.Context, account int64) {
+func (h *history) forget(account int64) {
+	ctx := h.t.Context()
 	h.note("forget %d", account)
 	_, err := h.Forget(ctx, account, "asked")
 	must(h.t, err)
 	must(h.t, h.Work(ctx)) // runs of the day may come with it: what they delete is checked as retain does
-	h.retain(ctx)
+	h.retain()
 	h.clock.Advance(time.Millisecond)
 	person, err := h.log.Person(ctx, account)
 	must(h.t, err)

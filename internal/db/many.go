@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 
@@ -13,20 +12,21 @@ import (
 	"gorm.io/gorm/schema"
 )
 
-// Many rows in one statement. On PostgreSQL the values travel as one array per column, so that the statement has the same
-// text however many rows there are: it is parsed once per connection, where a list of placeholders is parsed anew for
-// each length, 6,000 parameters at a time. SQLite gets the list. Measured by BenchmarkPlace in orders; see ADR 17.
+// Many rows in one statement, whose text is the same however many there are: on PostgreSQL as one array per column, so that
+// a connection parses it once, where a list of placeholders is parsed anew for each length; on SQLite as one JSON document,
+// because our driver looks for each placeholder among all of them and compiles every statement anew. Measured by
+// BenchmarkPlace in orders; see ADR 17.
 
-// maxPlaceholders of one statement on SQLite. It takes 32,766, but our driver looks for each among all of them, so that the
-// time grows by their square.
-const maxPlaceholders = 400
-
-// In gives the condition that column is one of values; column is ours, never a client's.
-func In[T any](d *DB, column string, values []T) clause.Expression {
+// In gives the condition that column, of numbers or text, is one of values; column is ours, never a client's.
+func In[T int64 | string](d *DB, column string, values []T) clause.Expression {
 	if d.dialect == Postgres {
 		return gorm.Expr(column+" = ANY(?)", &values) // a pointer: gorm would spell a slice out
 	}
-	return gorm.Expr(column+" IN ?", values)
+	text, ok := jsonList(values)
+	if !ok {
+		return gorm.Expr(column+" IN ?", values)
+	}
+	return gorm.Expr(column+" IN (SELECT value FROM json_each(?))", text)
 }
 
 // Insert writes rows, in their order, into the table of their gorm model, joining the transaction in ctx. Columns that
@@ -36,9 +36,53 @@ func Insert[T any](ctx context.Context, d *DB, rows []T, conflict string) error 
 	if len(rows) == 0 {
 		return nil
 	}
-	model, err := schema.Parse(new(T), &d.models, schema.NamingStrategy{})
+	table, fields, err := tableOf[T](d)
 	if err != nil {
 		return err
+	}
+	if d.dialect != Postgres {
+		return insertJSON(ctx, d, table, fields, reflect.ValueOf(rows), conflict)
+	}
+	text, args, err := arrays(table, fields, reflect.ValueOf(rows))
+	if err != nil {
+		return err
+	}
+	return d.Write(ctx).Exec(text+" "+conflict, args...).Error
+}
+
+// InsertBoth is Insert into two tables that do not refer to each other, on PostgreSQL in one statement, since every round trip
+// is time in which the rows before it are locked.
+func InsertBoth[A, B any](ctx context.Context, d *DB, a []A, b []B) error {
+	if d.dialect != Postgres || len(a) == 0 || len(b) == 0 {
+		if err := Insert(ctx, d, a, ""); err != nil {
+			return err
+		}
+		return Insert(ctx, d, b, "")
+	}
+	tableA, fieldsA, err := tableOf[A](d)
+	if err != nil {
+		return err
+	}
+	tableB, fieldsB, err := tableOf[B](d)
+	if err != nil {
+		return err
+	}
+	textA, argsA, err := arrays(tableA, fieldsA, reflect.ValueOf(a))
+	if err != nil {
+		return err
+	}
+	textB, argsB, err := arrays(tableB, fieldsB, reflect.ValueOf(b))
+	if err != nil {
+		return err
+	}
+	return d.Write(ctx).Exec("WITH first AS ("+textA+") "+textB, append(argsA, argsB...)...).Error
+}
+
+// tableOf gives the table of a gorm model and its columns but those that count by themselves.
+func tableOf[T any](d *DB) (string, []*schema.Field, error) {
+	model, err := schema.Parse(new(T), &d.models, schema.NamingStrategy{})
+	if err != nil {
+		return "", nil, err
 	}
 	var fields []*schema.Field
 	for _, f := range model.Fields {
@@ -46,16 +90,7 @@ func Insert[T any](ctx context.Context, d *DB, rows []T, conflict string) error 
 			fields = append(fields, f)
 		}
 	}
-	if d.dialect == Postgres {
-		return insertArrays(ctx, d, model.Table, fields, reflect.ValueOf(rows), conflict)
-	}
-	for part := range slices.Chunk(rows, max(1, maxPlaceholders/len(fields))) {
-		part := reflect.ValueOf(part)
-		if err := insertValues(ctx, d, model.Table, fields, part, conflict); err != nil {
-			return err
-		}
-	}
-	return nil
+	return model.Table, fields, nil
 }
 
 func columnNames(fields []*schema.Field) string {
@@ -66,23 +101,23 @@ func columnNames(fields []*schema.Field) string {
 	return strings.Join(names, ", ")
 }
 
-// insertArrays sends one array per column.
-func insertArrays(ctx context.Context, d *DB, table string, fields []*schema.Field, rows reflect.Value, conflict string) error {
-	arrays, args := make([]string, len(fields)), make([]any, len(fields))
+// arrays gives the statement that inserts rows, with one array per column.
+func arrays(table string, fields []*schema.Field, rows reflect.Value) (string, []any, error) {
+	columns, args := make([]string, len(fields)), make([]any, len(fields))
 	for i, f := range fields {
 		kind, err := pgType(f.FieldType)
 		if err != nil {
-			return fmt.Errorf("%s.%s: %w", table, f.DBName, err)
+			return "", nil, fmt.Errorf("%s.%s: %w", table, f.DBName, err)
 		}
-		arrays[i] = "?::" + kind + "[]"
+		columns[i] = "?::" + kind + "[]"
 		column := reflect.New(reflect.SliceOf(f.FieldType))
 		column.Elem().Set(reflect.MakeSlice(reflect.SliceOf(f.FieldType), rows.Len(), rows.Len()))
 		for r := range rows.Len() {
-			column.Elem().Index(r).Set(rows.Index(r).FieldByIndex(f.StructField.Index))
+			column.Elem().Index(r).Set(valueOf(rows, r, f))
 		}
 		args[i] = column.Interface()
 	}
-	return d.Write(ctx).Exec("INSERT INTO "+table+" ("+columnNames(fields)+") SELECT * FROM unnest("+strings.Join(arrays, ", ")+") "+conflict, args...).Error
+	return "INSERT INTO " + table + " (" + columnNames(fields) + ") SELECT * FROM unnest(" + strings.Join(columns, ", ") + ")", args, nil
 }
 
 func pgType(t reflect.Type) (string, error) {
@@ -102,19 +137,6 @@ func pgType(t reflect.Type) (string, error) {
 		return "bytea", nil
 	}
 	return "", fmt.Errorf("db: no array type for %s", t)
-}
-
-// insertValues spells all values out.
-func insertValues(ctx context.Context, d *DB, table string, fields []*schema.Field, rows reflect.Value, conflict string) error {
-	args := make([]any, 0, rows.Len()*len(fields))
-	for r := range rows.Len() {
-		for _, f := range fields {
-			args = append(args, rows.Index(r).FieldByIndex(f.StructField.Index).Interface())
-		}
-	}
-	one := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(fields)), ", ") + ")"
-	values := strings.TrimSuffix(strings.Repeat(one+", ", rows.Len()), ", ")
-	return d.Write(ctx).Exec("INSERT INTO "+table+" ("+columnNames(fields)+") VALUES "+values+" "+conflict, args...).Error
 }
 
 // models caches what gorm knows of our row types.

@@ -5,7 +5,7 @@ import { arrive, expectMovingPicture } from './people'
 function onlyVP8(): void {
   const prefer = RTCRtpTransceiver.prototype.setCodecPreferences
   RTCRtpTransceiver.prototype.setCodecPreferences = function (codecs) {
-    const known = codecs.filter((c) => !c.mimeType.startsWith('video/') || /VP8|rtx/.test(c.mimeType))
+    const known = [...codecs].filter((c) => !c.mimeType.startsWith('video/') || /VP8|rtx/.test(c.mimeType))
     return prefer.call(this, known)
   }
 }

@@ -20,6 +20,12 @@ const routes: RouteRecordRaw[] = [
   { path: '/login', name: 'login', component: () => import('./account/LoginPage.vue'), meta: { title: () => t('signIn') } },
   { path: '/me', name: 'me', component: () => import('./account/MePage.vue'), meta: { roles: [], title: () => t('me') } },
   {
+    path: '/me/acts',
+    name: 'my-acts',
+    component: () => import('./account/acts/ActsPage.vue'),
+    meta: { roles: [], title: () => t('myActs') },
+  },
+  {
     path: '/s/:id(\\d+)',
     name: 'room',
     component: () => import('./room/RoomPage.vue'),

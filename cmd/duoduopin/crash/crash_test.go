@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"os"
@@ -247,14 +248,16 @@ func (s *shop) enter() *room {
 	must(s.t, err)
 	must(s.t, res.Body.Close())
 	s.t.Cleanup(func() { conn.Close() })
-	return &room{s.t, conn}
+	r := &room{s.t, conn}
+	r.talk() // a room in which somebody has spoken before
+	return r
 }
 
 // talk says something in the room and wants to hear it there: chat does not need the database.
 func (r *room) talk() {
 	r.t.Helper()
-	text := fmt.Sprint("still here ", time.Now().UnixNano())
-	must(r.t, r.conn.WriteJSON(map[string]string{"type": "chat", "id": "1", "text": text}))
+	text := rand.Text() // unlike what was said before: the room refuses repetitions
+	must(r.t, r.conn.WriteJSON(map[string]string{"type": "chat", "id": text, "text": text}))
 	must(r.t, r.conn.SetReadDeadline(time.Now().Add(10*time.Second)))
 	for {
 		_, raw, err := r.conn.ReadMessage()
@@ -263,6 +266,10 @@ func (r *room) talk() {
 			return
 		}
 		if strings.Contains(string(raw), text) {
+			return
+		}
+		if strings.Contains(string(raw), `"refused"`) {
+			r.t.Errorf("the room refuses: %s", raw)
 			return
 		}
 	}

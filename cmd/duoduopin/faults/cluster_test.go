@@ -89,7 +89,7 @@ func (m *member) kill() { _ = m.process.Kill(); _ = m.cmd.Wait() }
 
 func (c *cluster) end(t *testing.T) {
 	for _, n := range c.nodes {
-		n.server.end(t, n.cmd)
+		n.end(t, n.cmd)
 	}
 }
 
@@ -301,7 +301,7 @@ func (c *cluster) shop(t *testing.T) func() string {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				began := time.Now()
-				if c.buy(n, c.crowd[40+i]) == http.StatusCreated {
+				if c.buy(context.WithoutCancel(ctx), n, c.crowd[40+i]) == http.StatusCreated {
 					bought.Add(1)
 				} else {
 					failed.Add(1)
@@ -325,10 +325,10 @@ func (c *cluster) shop(t *testing.T) func() string {
 }
 
 // buy places and cancels an order: a person may hold only so many.
-func (c *cluster) buy(n *member, token string) int {
+func (c *cluster) buy(ctx context.Context, n *member, token string) int {
 	ask := func(path string, body any) (int, map[string]any) {
 		raw, _ := json.Marshal(body)
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.url+path, bytes.NewReader(raw))
 		if err != nil {

@@ -93,12 +93,18 @@ func ChatFloor(ctx context.Context, o ChatFloorOptions, out io.Writer) error {
 	if err := say.Encode(l.Addr().String()); err != nil {
 		return err
 	}
-	conns := make([]net.Conn, o.Sockets)
-	for i := range conns {
-		if conns[i], err = l.Accept(); err != nil {
+	conns := make([]net.Conn, 0, o.Sockets)
+	defer func() {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	}()
+	for len(conns) < o.Sockets {
+		c, err := l.Accept()
+		if err != nil {
 			return err
 		}
-		defer conns[i].Close()
+		conns = append(conns, c)
 	}
 	if err := wait(ctx, 300*time.Millisecond); err != nil {
 		return err

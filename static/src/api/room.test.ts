@@ -40,10 +40,33 @@ class FakeSocket {
   }
 }
 
+class FakeStream {
+  static readonly CLOSED = 2
+  static all: FakeStream[] = []
+  static get last(): FakeStream {
+    return FakeStream.all.at(-1)!
+  }
+  readyState = 0
+  onopen: (() => void) | null = null
+  onmessage: ((m: { data: unknown }) => void) | null = null
+  onerror: (() => void) | null = null
+  ended: ((m: { data: unknown }) => void) | null = null
+  constructor(readonly url: string) {
+    FakeStream.all.push(this)
+  }
+  addEventListener(_: string, f: (m: { data: unknown }) => void): void {
+    this.ended = f
+  }
+  close(): void {
+    this.readyState = 2
+  }
+}
+
 const hello = (resumed: boolean, seq = 0, epoch = 'e1') => ({ type: 'hello', seq, resumed, epoch })
 const chat = (seq: number) => ({ type: 'chat', seq, text: `n${seq}` })
 
 let events: RoomEvent[]
+let readOnly: boolean[]
 let states: (RoomState | [RoomState, number])[]
 const seqs = () => events.filter((e) => e.type === 'chat').map((e) => e.seq)
 let rooms: Room[] = []
@@ -51,6 +74,7 @@ function join(): Room {
   const room = openRoom(7, {
     onEvents: (batch) => events.push(...batch),
     onState: (state, code) => states.push(code ? [state, code] : state),
+    onReadOnly: (is) => readOnly.push(is),
   })
   rooms.push(room)
   return room
@@ -59,6 +83,9 @@ function join(): Room {
 beforeEach(() => {
   vi.useFakeTimers()
   vi.stubGlobal('WebSocket', FakeSocket)
+  vi.stubGlobal('EventSource', FakeStream)
+  FakeStream.all = []
+  readOnly = []
   vi.spyOn(Math, 'random').mockReturnValue(0.5)
   FakeSocket.all = []
   events = []
@@ -181,6 +208,69 @@ describe('a room', () => {
     FakeSocket.last.onmessage?.({ data: '{"type":"chat"}' })
     FakeSocket.last.tell(chat(1))
     expect(seqs()).toEqual([1])
+  })
+})
+
+describe('where no socket gets through', () => {
+  /** Three sockets that never open. */
+  function blocked(): Room {
+    const room = join()
+    for (const wait of [500, 1000, 2000]) {
+      FakeSocket.last.end(1006)
+      vi.advanceTimersByTime(wait)
+    }
+    return room
+  }
+
+  it('reads by server-sent events after three that never opened, and says so', () => {
+    const room = blocked()
+    expect([FakeSocket.all.length, FakeStream.all.length]).toEqual([3, 1])
+    FakeStream.last.onopen?.()
+    FakeStream.last.onmessage?.({ data: JSON.stringify([hello(false), chat(4)]) })
+    expect(seqs()).toEqual([4])
+    expect(readOnly).toEqual([true])
+    expect(states.at(-1)).toBe('open')
+    expect(room.send({ type: 'share' })).toBe(false)
+  })
+
+  it('goes over to a socket as soon as one opens, without a gap', () => {
+    blocked()
+    FakeStream.last.onopen?.()
+    FakeStream.last.onmessage?.({ data: JSON.stringify([hello(false), chat(4)]) })
+    vi.advanceTimersByTime(5000)
+    FakeSocket.last.end(1006)
+    vi.advanceTimersByTime(30_000)
+    expect(FakeSocket.all).toHaveLength(5)
+    expect(FakeSocket.last.query).toEqual({ after: '4', epoch: 'e1' })
+    FakeSocket.last.open().tell(hello(true), chat(5))
+    expect(FakeStream.last.readyState).toBe(2)
+    expect([seqs(), readOnly.at(-1), states.at(-1)]).toEqual([[4, 5], false, 'open'])
+  })
+
+  it('tries sockets first again when neither gets through', () => {
+    blocked()
+    FakeStream.last.onerror?.()
+    vi.advanceTimersByTime(4000)
+    expect([FakeSocket.all.length, FakeStream.all.length]).toEqual([4, 1])
+  })
+
+  it.each([
+    [403, 4403],
+    [204, 4410],
+  ])('learns from %i why it is refused', async (status, code) => {
+    vi.stubGlobal('fetch', () => Promise.resolve({ status }))
+    blocked()
+    FakeStream.last.readyState = 2
+    FakeStream.last.onerror?.()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(states.at(-1)).toEqual(['closed', code])
+  })
+
+  it('stays away when the server ends the stream for good', () => {
+    blocked()
+    FakeStream.last.onopen?.()
+    FakeStream.last.ended?.({ data: '{"code":4410,"reason":""}' })
+    expect(states.at(-1)).toEqual(['closed', 4410])
   })
 })
 

@@ -55,22 +55,22 @@ export interface ShelfItem {
   price_fen: number
   list_price_fen: number
   stock: number // what can be bought now
+  low?: boolean // little is left, by the SKU's threshold
   session_stock: number | null // the session's own limit, null or negative for none
   picture_url: string
   position: number
   fresh?: boolean // exempt from the 7-day return
-  low?: boolean // little is left
-  struck_price_fen?: number | null // may stand struck through: the lowest deal of the 7 days before
-  flash?: Flash | null // runs or is announced; while it runs, price_fen is its price
+  struck_price_fen?: number | null // may stand struck through beside the price, by its rule
+  flash?: Flash | null
 }
 
-/** A flash sale on a shelf; count down by the server's time. */
+/** A flash sale on a shelf: announced before starts_at, its price is the price from then to ends_at, by the server's clock. */
 export interface Flash {
   id: number
   price_fen: number
   stock: number
   left: number
-  per_person: number // units; 0: no limit
+  per_person: number // units, 0: no limit
   starts_at: string
   ends_at: string
 }
@@ -400,21 +400,29 @@ export type RoomEvent = { at: string; seq?: number } & (
       you?: ChatUser
       server_time: string
     }
-  | { type: 'chat'; id: string; user: ChatUser; text: string; removed?: boolean }
+  | { type: 'chat'; id: string; user: ChatUser; text: string; removed?: boolean; held_id?: number }
   | { type: 'pin'; pin_id: number; product: Product; anchors: string[] }
   | { type: 'unpin'; pin_id: number; product?: Product; anchors?: string[] }
-  | {
-      type: 'product'
-      product_id: number
-      skus: ({ id: number } & Pick<ShelfItem, 'price_fen' | 'stock' | 'struck_price_fen' | 'flash'>)[]
-    }
+  | { type: 'product'; product_id: number; skus: SkuTold[]; server_time?: string }
   | { type: 'session'; state: SessionState }
   | { type: 'viewers'; count: number }
   | { type: 'likes'; count: number }
   | { type: 'removed'; removed_seq: number }
   | { type: 'notice'; text: string }
-  | { type: 'sold'; product_id: number; title?: string; quantity: number; buyer: string }
-  | { type: 'refused'; id?: string; reason: string }
+  | { type: 'sold'; product_id: number; title?: string; quantity: number; buyer: string; also?: SoldItem[] }
+  | ({ type: 'refused' } & Refusal)
+  | { type: 'held'; id: string; held_id: number; reason: string; remedy?: string; words?: string[] }
+  | ({ type: 'moderated' } & Moderated)
+  | { type: 'restored'; restored_seq: number; text?: string }
+  | { type: 'forgotten'; user: { id: string } }
+  | ({ type: 'rules' } & Rules)
+  | { type: 'board'; welcome: string; pinned: { text: string; since: string } | null }
+  | { type: 'questions'; open: number; top: Question[] }
+  | { type: 'question'; question_id: number; state: QuestionState; user: string; product_id: number; votes: number }
+  | ({ type: 'poll' } & Poll)
+  | ({ type: 'poll_counts' } & Partial<Poll>)
+  | ({ type: 'draw' } & Draw)
+  | { type: 'draws'; draws: Draw[] }
   | { type: 'beat' }
   | ({ type: 'layout' } & Layout)
 )
@@ -423,6 +431,127 @@ export interface ChatUser {
   id: string
   name: string
   role: Role | ''
+  badge?: 'anchor' | 'crew' | 'buyer' | '' // in this session
+}
+
+export interface SkuTold {
+  id: number
+  price_fen: number
+  stock: number
+  struck_price_fen?: number | null
+  flash?: Flash | null
+}
+
+export interface SoldItem {
+  product_id: number
+  title: string
+  quantity: number
+}
+
+/** Why the room did not take a message, and what to do. */
+export interface Refusal {
+  id?: string
+  reason: string
+  remedy?: string // the server's own sentence
+  words?: string[] // what was at fault, as it was written
+  retry_ms?: number
+  until?: string
+  note?: string // what a moderator wrote
+}
+
+/** What a moderator did to us or to a message of ours. */
+export interface Moderated {
+  what: 'removed' | 'restored' | 'muted' | 'unmuted' | 'banned' | 'approved' | 'rejected' | 'expired' | 'appeal'
+  act_id?: number
+  reason?: string
+  until?: string
+  removed_seq?: number
+  restored_seq?: number
+  held_id?: number
+  id?: string
+  seq?: number
+  state?: string
+  answer?: string
+}
+
+/** Who may speak in a room, and what is to be told on entry. */
+export interface Rules {
+  silent: boolean
+  silent_reason?: string
+  slow_seconds: number
+  who: 'everyone' | 'followers' | 'buyers'
+  min_account_minutes: number
+  links: 'allow' | 'review' | 'refuse'
+  review_all: boolean
+  notice?: string
+  ai_made: boolean
+  ai_text?: string
+}
+
+export type QuestionState = 'open' | 'answered' | 'dismissed' | 'withdrawn'
+
+/** A question to the anchor. */
+export interface Question {
+  question_id: number
+  state: QuestionState
+  user: { id: string; name: string }
+  text: string
+  product_id: number // 0: about none
+  votes: number
+  asked_at: string
+  done_at?: string | null
+  reason?: string // why it was dismissed
+}
+
+export interface Poll {
+  poll_id: number
+  session_id: number
+  state: 'open' | 'closed'
+  question: string
+  options: { text: string; votes: number }[]
+  total: number
+  opened_at: string
+  closes_at: string
+  closed_at: string | null
+  my_option?: number | null
+}
+
+/** A lucky draw; its odds are winners / entrants, never worse than winners / most_entrants. */
+export interface Draw {
+  draw_id: number
+  session_id: number
+  state: 'announced' | 'open' | 'closed' | 'drawn' | 'cancelled'
+  title: string
+  prize: string
+  winners: number
+  who: 'accounts' | 'buyers'
+  most_entrants: number
+  entrants: number
+  opens_at: string
+  closes_at: string
+  published_at: string
+  rule: string
+  commitment: string
+  terms_hash: string
+  reason?: string
+  drawn_at: string | null
+  entrants_hash?: string
+  seed?: string
+  won: { ticket: string; user: string }[]
+  my_ticket?: string
+}
+
+/** All that is needed to draw again by oneself. */
+export interface DrawProof {
+  draw_id: number
+  rule: string
+  terms: string
+  terms_hash: string
+  commitment: string
+  seed: string
+  entrants: string[] // tickets in ascending order
+  entrants_hash: string
+  winners: string[]
 }
 
 /** What a member of the room may say. */

@@ -1,19 +1,49 @@
 // One person's conversation with a room, as reactive state: what is said, shown and sold, who is there, and whether
 // the line holds. Lives and ends with the scope that calls it. Shared by the viewer's room, the studio and the desk.
 import { onScopeDispose, ref, shallowRef, toValue, triggerRef, watch, type MaybeRefOrGetter } from 'vue'
-import { randomKey } from '@/api/intent'
 import { openRoom, type Room, type RoomState } from '@/api/room'
-import type { ChatUser, Layout, Pin, Product, RoomEvent, Session, SessionState, ShelfItem } from '@/api/types'
+import type {
+  ChatUser,
+  Draw,
+  Layout,
+  Moderated,
+  Pin,
+  Poll,
+  Product,
+  Question,
+  Refusal,
+  RoomEvent,
+  Rules,
+  Session,
+  SessionState,
+  SkuTold,
+} from '@/api/types'
+import { useOutbox } from './useOutbox'
 
 /** A line of the room's conversation. */
 export interface ChatLine {
   seq: number
   at: string
-  kind: 'chat' | 'notice' | 'sold'
+  kind: 'chat' | 'notice' | 'sold' | 'welcome'
   text: string // of a sold line: the product's title, if told
   user: ChatUser | null
   quantity: number // of a sold line
   removed: boolean // taken down: moderators may show that, viewers do not see it
+}
+
+/** What was bought a moment ago, for a banner. */
+export interface SoldNow {
+  key: number
+  buyer: string // first letter of who has agreed, else ''
+  title: string
+  quantity: number
+  also: number // how many other products were bought in that second
+}
+
+/** The line over the conversation: a welcome, a notice that stays. */
+export interface Board {
+  welcome: string
+  pinned: { text: string; since: string } | null
 }
 
 export interface RoomNotice {
@@ -26,19 +56,31 @@ export interface RoomNotice {
 export type RoomPin = Pick<Pin, 'id' | 'product_id' | 'anchors' | 'product'>
 
 /** What a SKU costs and how many are left, newer than the session that was fetched. */
-export type SkuNow = Pick<ShelfItem, 'price_fen' | 'stock' | 'struck_price_fen' | 'flash'>
+export type SkuNow = Omit<SkuTold, 'id'>
 
-export interface Refused {
+export interface Refused extends Refusal {
   id: string
-  reason: string
   text: string // what we had said, for putting it back into the field
+  at: number // ms since 1970, by our clock
 }
 
-const mostLines = 300
-const mostNotices = 20
+/** A message of ours that waits for a moderator. */
+export interface Held {
+  id: string
+  held_id: number
+  text: string
+  words: string[]
+}
 
-/** Joins the room of a session id; null or 0 joins none. Seed it with the fetched session, see seed(). */
-export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
+const mostLines = 10_000
+const mostNotices = 20
+const freshFor = 10_000 // ms that a purchase is news
+
+/**
+ * Joins the room of a session id; null or 0 joins none. Seed it with the fetched session, see seed(). `also` hears every event
+ * too: for what only some pages show.
+ */
+export function useRoom(sessionId: MaybeRefOrGetter<number | null>, also?: (e: RoomEvent) => void) {
   const chat = shallowRef<ChatLine[]>([])
   const pins = shallowRef<RoomPin[]>([])
   const notices = shallowRef<RoomNotice[]>([])
@@ -53,9 +95,19 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
   const closeCode = ref<number>()
   const stale = ref(0) // counts up when something may have been missed: fetch the session again and seed()
   const clockAhead = ref(0) // ms the server's clock is ahead of ours
+  const readOnly = ref(false) // only server-sent events get through: nothing can be said
+  const rules = shallowRef<Rules | null>(null)
+  const board = shallowRef<Board>({ welcome: '', pinned: null })
+  const questions = shallowRef<{ open: number; top: Question[] }>({ open: 0, top: [] })
+  const marked = ref(0) // counts up with every question that was answered, dismissed or withdrawn
+  const poll = shallowRef<Poll | null>(null) // the open one, or one that was closed a moment ago
+  const draws = shallowRef<Draw[]>([])
+  const sold = shallowRef<SoldNow | null>(null)
+  const held = shallowRef<Held[]>([]) // messages of ours that wait for a moderator
+  const moderated = shallowRef<Moderated | null>(null) // what was done to us last
 
   let room: Room | undefined
-  const said = new Map<string, string>()
+  const outbox = useOutbox()
 
   /** Takes what the fetched session says; the room's later events change it. */
   function seed(s: Session): void {
@@ -68,7 +120,10 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
 
   function take(events: RoomEvent[]): void {
     const lines: ChatLine[] = []
-    for (const e of events) apply(e, lines)
+    for (const e of events) {
+      apply(e, lines)
+      also?.(e)
+    }
     if (lines.length > 0) chat.value = [...chat.value, ...lines].slice(-mostLines)
   }
 
@@ -78,7 +133,8 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
       case 'hello':
         return hello(e)
       case 'chat':
-        said.delete(e.id)
+        outbox.arrived(e.id)
+        if (e.held_id) held.value = held.value.filter((h) => h.held_id !== e.held_id)
         lines.push({ seq: e.seq ?? 0, at, kind: 'chat', text: e.text, user: e.user, quantity: 0, removed: e.removed ?? false })
         return
       case 'notice':
@@ -86,6 +142,7 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
         notices.value = [...notices.value, { seq: e.seq ?? 0, at, text: e.text }].slice(-mostNotices)
         return
       case 'sold':
+        announce(e)
         lines.push({
           seq: e.seq ?? 0,
           at,
@@ -97,7 +154,11 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
         })
         return
       case 'removed':
-        return remove(e.removed_seq, lines)
+        return change(lines, (l) => (l.seq === e.removed_seq ? { ...l, removed: true } : l))
+      case 'restored':
+        return change(lines, (l) => (l.seq === e.restored_seq && e.text ? { ...l, removed: false, text: e.text } : l))
+      case 'forgotten':
+        return change(lines, (l) => (l.user?.id === e.user.id ? { ...l, text: '', user: { ...l.user, name: '' }, removed: true } : l))
       case 'pin':
         pins.value = [...pins.value.filter((p) => p.id !== e.pin_id), pinOf(e)]
         return
@@ -105,7 +166,7 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
         pins.value = pins.value.filter((p) => p.id !== e.pin_id)
         return
       case 'product':
-        for (const s of e.skus) skus.value.set(s.id, nowOf(s))
+        for (const { id, ...now } of e.skus) skus.value.set(id, now)
         triggerRef(skus)
         return
       case 'session':
@@ -121,9 +182,46 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
         layout.value = { anchors: e.anchors ?? [], speaker: e.speaker ?? '' }
         return
       case 'refused':
-        refused.value = { id: e.id ?? '', reason: e.reason, text: said.get(e.id ?? '') ?? '' }
-        said.delete(e.id ?? '')
+        refused.value = { ...e, id: e.id ?? '', text: outbox.take(e.id ?? ''), at: Date.now() }
+        return
+      case 'held':
+        held.value = [...held.value, { id: e.id, held_id: e.held_id, text: outbox.take(e.id), words: e.words ?? [] }]
+        return
+      case 'moderated':
+        held.value = held.value.filter((h) => h.held_id !== e.held_id)
+        moderated.value = e
+        return
+      case 'rules':
+        rules.value = e
+        return
+      case 'board':
+        board.value = { welcome: e.welcome, pinned: e.pinned }
+        return
+      case 'questions':
+        questions.value = { open: e.open, top: e.top ?? [] }
+        return
+      case 'question':
+        marked.value++
+        return
+      case 'poll_counts':
+        poll.value = e.poll_id ? (e as Poll) : null
+        return
+      case 'poll':
+        poll.value = e
+        return
+      case 'draws':
+        draws.value = e.draws ?? []
+        return
+      case 'draw':
+        draws.value = [...draws.value.filter((d) => d.draw_id !== e.draw_id), e]
     }
+  }
+
+  let bought = 0
+  /** History is told again on entry; only what is bought now is news. */
+  function announce(e: Extract<RoomEvent, { type: 'sold' }>): void {
+    if (Date.now() + clockAhead.value - Date.parse(e.at) > freshFor) return
+    sold.value = { key: ++bought, buyer: e.buyer, title: e.title ?? '', quantity: e.quantity, also: e.also?.length ?? 0 }
   }
 
   let greeted = false
@@ -137,29 +235,43 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
       stale.value++
     }
     greeted = true
+    // What we said and have not seen: the room knows messages by their id and shows none twice.
+    for (const { id, text } of outbox.waiting(e.you?.id ?? '')) room?.send({ type: 'chat', id, text })
   }
 
-  function remove(seq: number, lines: ChatLine[]): void {
-    const hide = (l: ChatLine): ChatLine => (l.seq === seq ? { ...l, removed: true } : l)
-    chat.value = chat.value.map(hide)
-    lines.splice(0, lines.length, ...lines.map(hide))
+  function change(lines: ChatLine[], how: (l: ChatLine) => ChatLine): void {
+    chat.value = chat.value.map(how)
+    lines.splice(0, lines.length, ...lines.map(how))
+  }
+
+  /** Forgets all that the room told. */
+  function forget(): void {
+    chat.value = []
+    notices.value = []
+    held.value = []
+    rules.value = poll.value = sold.value = null
+    board.value = { welcome: '', pinned: null }
+    questions.value = { open: 0, top: [] }
+    draws.value = []
   }
 
   function leave(): void {
     room?.close()
     room = undefined
     greeted = false
-    said.clear()
   }
 
   function join(id: number): void {
     closeCode.value = undefined
+    readOnly.value = false
+    outbox.open(id)
     room = openRoom(id, {
       onEvents: take,
       onState: (now, code) => {
         connection.value = now
         if (code) closeCode.value = code
       },
+      onReadOnly: (is) => (readOnly.value = is),
     })
   }
 
@@ -167,8 +279,7 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
     () => toValue(sessionId),
     (id) => {
       leave()
-      chat.value = []
-      notices.value = []
+      forget()
       likes.value = 0
       layout.value = null
       if (id) join(id)
@@ -192,13 +303,28 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
     closeCode,
     stale,
     clockAhead,
+    readOnly,
+    rules,
+    board,
+    questions,
+    marked,
+    poll,
+    draws,
+    sold,
+    held,
+    moderated,
+    unseen: outbox.unseen, // what we said and the room has not shown yet
     seed,
     /** Says something; the message's id, or '' when the line is down and nothing was sent. */
     say(text: string): string {
-      const id = randomKey()
-      if (!room?.send({ type: 'chat', id, text })) return ''
-      said.set(id, text)
-      return id
+      const id = outbox.put(text, me.value?.id ?? '')
+      if (room?.send({ type: 'chat', id, text })) return id
+      outbox.take(id)
+      return ''
+    },
+    /** Shows no refusal any more. */
+    settle(): void {
+      refused.value = null
     },
     like: (count: number): boolean => room?.send({ type: 'like', count }) ?? false,
     click: (product_id: number): boolean => room?.send({ type: 'click', product_id }) ?? false,
@@ -209,8 +335,7 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
     rejoin(): void {
       const id = toValue(sessionId)
       leave()
-      chat.value = []
-      notices.value = []
+      forget()
       stale.value++
       if (id) join(id)
     },
@@ -218,13 +343,6 @@ export function useRoom(sessionId: MaybeRefOrGetter<number | null>) {
 }
 
 export type LiveRoom = ReturnType<typeof useRoom>
-
-const nowOf = (s: SkuNow): SkuNow => ({
-  price_fen: s.price_fen,
-  stock: s.stock,
-  struck_price_fen: s.struck_price_fen ?? null,
-  flash: s.flash ?? null,
-})
 
 const pinOf = (e: { pin_id: number; product: Product; anchors: string[] }): RoomPin => ({
   id: e.pin_id,

@@ -1,4 +1,5 @@
 // How much of an order may still go back, as a plain value.
+import type { RefundOption } from '@/api/desk'
 import type { Order } from '@/api/types'
 import { parseYuan } from '@/ui/money'
 
@@ -12,3 +13,13 @@ export function refundAmount(text: string, most: number): number | null {
   const fen = parseYuan(text)
   return fen !== null && fen > 0 && fen <= most ? fen : null
 }
+
+/** What n units of a line are worth; all of them exactly what is left, so that no fen stays behind. */
+export const worth = (o: Pick<RefundOption, 'refund' | 'refund_fen'>, n: number): number =>
+  n >= o.refund ? o.refund_fen : Math.floor((o.refund_fen * Math.max(0, n)) / o.refund)
+
+/** The lines of a refund request: the sum that was shown is the sum that is asked. */
+export const refundLines = (options: RefundOption[], units: Record<number, number>) =>
+  options
+    .filter((o) => (units[o.line] ?? 0) > 0)
+    .map((o) => ({ line: o.line, quantity: Math.min(units[o.line]!, o.refund), amount_fen: worth(o, units[o.line]!) }))

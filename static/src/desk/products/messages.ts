@@ -1,0 +1,38 @@
+import { messages } from '@/i18n'
+
+export const t = messages(
+  {
+    lowList: '库存告急',
+    noLow: '没有快卖完的规格',
+    noLowText: '在商品的库存里可以设定，剩多少件时提醒。',
+    left: '还剩',
+    lowAt: '提醒线',
+    low: '快卖完',
+    setLow: '提醒与重量',
+    setTitle: '提醒与重量：{name}',
+    setText: '剩到提醒线时，主播和场控会看到，其他系统会收到通知。',
+    lowHint: '件。0 是不提醒。',
+    weight: '重量(克)',
+    weightHint: '一件的重量，算运费用。',
+    saved: '已保存',
+    number: '编号 {id}',
+    returns: '退货规则',
+  },
+  {
+    lowList: 'Low stock',
+    noLow: 'Nothing is running low',
+    noLowText: 'In a product’s stock you can say at how many units to warn.',
+    left: 'Left',
+    lowAt: 'Warn at',
+    low: 'Low',
+    setLow: 'Warning, weight',
+    setTitle: 'Warning and weight: {name}',
+    setText: 'When so few are left, anchors and assistants see it and other systems are told.',
+    lowHint: 'Units. 0 switches it off.',
+    weight: 'Weight (g)',
+    weightHint: 'Of one unit, for shipping.',
+    saved: 'Saved',
+    number: 'No. {id}',
+    returns: 'Returns',
+  },
+)
