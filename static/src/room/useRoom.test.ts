@@ -64,7 +64,7 @@ describe('useRoom', () => {
       { type: 'session', seq: 3, state: 'interrupted' },
     )
     expect(room.pins.value.map((p) => [p.id, p.product_id])).toEqual([[9, 4]])
-    expect(room.skus.value.get(41)).toEqual({ price_fen: 900, stock: 3 })
+    expect(room.skus.value.get(41)).toMatchObject({ price_fen: 900, stock: 3 })
     expect([room.viewers.value, room.likes.value, room.state.value]).toEqual([12, 40, 'interrupted'])
     tell({ type: 'unpin', seq: 4, pin_id: 9 })
     expect(room.pins.value).toEqual([])
