@@ -67,7 +67,8 @@ func differing(fields []*schema.Field, rows reflect.Value) []*schema.Field {
 
 // jsonRows gives one array of arrays; false when a value would not come back as it was.
 func jsonRows(fields []*schema.Field, rows reflect.Value) ([]byte, bool) {
-	out, ok := []byte{'['}, true
+	var ok bool
+	out := []byte{'['}
 	for r := range rows.Len() {
 		if r > 0 {
 			out = append(out, ',')
@@ -92,7 +93,8 @@ func jsonRows(fields []*schema.Field, rows reflect.Value) ([]byte, bool) {
 
 // jsonList gives values as one JSON array; false when one would not come back as it was.
 func jsonList[T int64 | string](values []T) (string, bool) {
-	out, ok := []byte{'['}, true
+	var ok bool
+	out := []byte{'['}
 	for i, v := range values {
 		if i > 0 {
 			out = append(out, ',')
@@ -113,12 +115,12 @@ func appendJSON(out []byte, v reflect.Value) ([]byte, bool) {
 		}
 		v = v.Elem()
 	}
-	switch v.Kind() {
-	case reflect.Int, reflect.Int64:
+	switch kind := v.Kind(); {
+	case kind == reflect.Int || kind == reflect.Int64:
 		return strconv.AppendInt(out, v.Int(), 10), true
-	case reflect.Bool:
+	case kind == reflect.Bool:
 		return strconv.AppendBool(out, v.Bool()), true
-	case reflect.String:
+	case kind == reflect.String:
 		return appendText(out, v.String())
 	}
 	return out, false

@@ -32,8 +32,14 @@ func TestManyRowsComeBackAsTheyWent(t *testing.T) {
 	testshop.EachDB(t, parcels(), func(t *testing.T, d *db.DB) {
 		n, ctx := int64(math.MinInt64), context.Background()
 		rows := []parcel{
-			{Key: "a", Same: "all", N: math.MaxInt64, Maybe: &n, Yes: true}, {Key: "b'\"\\\n\t\x01</script>\u2028", Same: "all"}, {Key: "云南 🍅", Same: "all", N: -1},
-			{Key: "1", Same: "all"}, {Key: "null", Same: "all"}, {Key: "[1]", Same: "all"}, {Key: "", Same: "all"}, {Key: strings.Repeat("long", 5000), Same: "all"},
+			{Key: "a", Same: "all", N: math.MaxInt64, Maybe: &n, Yes: true},
+			{Key: "b'\"\\\n\t\x01</script>\u2028", Same: "all"},
+			{Key: "云南 🍅", Same: "all", N: -1},
+			{Key: "1", Same: "all"},
+			{Key: "null", Same: "all"},
+			{Key: "[1]", Same: "all"},
+			{Key: "", Same: "all"},
+			{Key: strings.Repeat("long", 5000), Same: "all"},
 		}
 		for i := range rows {
 			rows[i].Raw = []byte{}
