@@ -37,7 +37,7 @@ tools: ## what the tests need and a Debian machine may lack: PostgreSQL, Chromiu
 GOTEST := go tool -modfile=tools/go.mod gotestsum --rerun-fails=1 --rerun-fails-max-failures=8
 
 test-go: tools ## Go tests with the race detector
-	$(GOTEST) --packages="$$(go list ./... | grep -vE '/duoduopin/(faults|crash)$$' | tr '\n' ' ')" -- -race -timeout 15m
+	$(GOTEST) --packages="$$(go list ./... | grep -vE '/duoduopin/(faults|crash)$$' | tr '\n' ' ')" -- -race -timeout 25m
 
 test-web: static/node_modules/.installed ## web unit tests, types and lint
 	cd static && npm run check && npm test
