@@ -220,12 +220,10 @@ func TestDisabledIsGone(t *testing.T) {
 	onAir := func() bool { return e.operator.call("GET", e.base, nil, 200).list("anchors")[0]["on_air"] == true }
 	awaitTrue(t, "the picture", onAir)
 	room := join(t, e.anchor, e.base, "")
-	closed := make(chan int, 1)
-	room.conn.SetCloseHandler(func(code int, _ string) error { closed <- code; return nil })
 	id := admin.call("GET", "/api/v1/accounts?q=anna", nil, 200).list("items")[0].num("id")
 	admin.call("PATCH", fmt.Sprintf("/api/v1/accounts/%.0f", id), object{"disabled": true}, 200)
 	select {
-	case code := <-closed:
+	case code := <-room.closed:
 		if code != 4401 {
 			t.Errorf("closed with %d", code)
 		}

@@ -53,11 +53,9 @@ func moderateARoom(t *testing.T, e *saleDay) {
 	if r := await(stranger, "refused"); r.str("reason") != "buyers-only" {
 		t.Errorf("a stranger: %v", r)
 	}
-	closed := make(chan int, 1)
-	bai.conn.SetCloseHandler(func(code int, _ string) error { closed <- code; return nil })
 	desk.call("POST", room+"/bans", object{"user": user, "minutes": 10, "reason": "辱骂"}, 200)
-	awaitTrue(t, "the close", func() bool { return len(closed) == 1 })
-	if code := <-closed; code != 4403 {
+	awaitTrue(t, "the close", func() bool { return len(bai.closed) == 1 })
+	if code := <-bai.closed; code != 4403 {
 		t.Errorf("closed with %d", code)
 	}
 	_, res, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(e.url, "http")+e.base+"/ws?token="+e.buyer.token, nil)

@@ -259,11 +259,9 @@ func TestShutdown(t *testing.T) {
 	if status != 503 || !strings.Contains(string(raw), "/stopping") {
 		t.Errorf("an order while stopping: %d %s", status, raw)
 	}
-	closed := make(chan int, 1)
-	room.conn.SetCloseHandler(func(code int, _ string) error { closed <- code; return nil })
 	e.stop()
 	select {
-	case code := <-closed:
+	case code := <-room.closed:
 		if code != websocket.CloseServiceRestart {
 			t.Errorf("sockets were closed with %d", code)
 		}

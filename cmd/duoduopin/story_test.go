@@ -263,6 +263,7 @@ type roomClient struct {
 	t      testing.TB
 	conn   *websocket.Conn
 	events chan object
+	closed chan int // the code with which the server closed the socket
 }
 
 func join(t testing.TB, c *client, base, query string) *roomClient {
@@ -275,7 +276,8 @@ func join(t testing.TB, c *client, base, query string) *roomClient {
 	must(t, err)
 	_ = res.Body.Close()
 	t.Cleanup(func() { _ = conn.Close() })
-	r := &roomClient{t: t, conn: conn, events: make(chan object, 1000)}
+	r := &roomClient{t: t, conn: conn, events: make(chan object, 1000), closed: make(chan int, 1)}
+	conn.SetCloseHandler(func(code int, _ string) error { r.closed <- code; return nil })
 	go func() {
 		defer close(r.events)
 		for {

@@ -32,4 +32,3 @@ export async function onAir(staff: APIRequestContext, title: string): Promise<Ma
   await post(staff, `/sessions/${id}/pins`, { product_id: product.id, anchor: 'anchor1' })
   return { id, product: product.id, title: product.title, sku: product.skus[0].id }
 }
-
