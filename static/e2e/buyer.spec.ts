@@ -49,7 +49,15 @@ test.beforeAll(async ({ browser }) => {
   await post(`/sessions/${show.id}/start`, {})
   await post(`/sessions/${show.id}/pins`, { product_id: product.id, anchor: 'anchor1' })
   const until = new Date(Date.now() + 86_400_000).toISOString()
-  await post('/coupons', { title: '走查满百减二十', off_fen: 2_000, threshold_fen: 10_000, until, claimable: true, sessions: [show.id], per_person: 1 })
+  await post('/coupons', {
+    title: '走查满百减二十',
+    off_fen: 2_000,
+    threshold_fen: 10_000,
+    until,
+    claimable: true,
+    sessions: [show.id],
+    per_person: 1,
+  })
   await post('/points', { account: 'buyer1', points: 500, reason: '走查' }, `walk-${show.id}`)
 })
 
