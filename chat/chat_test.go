@@ -27,7 +27,7 @@ func TestRoom(t *testing.T) {
 		visitor := n.join("tourist", "")
 		said := li.chat("有红色吗")
 		heard := visitor.await("chat", nil)
-		if heard.Seq != 1 || heard.Text != "有红色吗" || heard.User.Name != "王buyer1" || heard.User.Role != "buyer" || heard.ID != "m-有红色吗" || heard.User.ID != li.hello.You.ID {
+		if heard.Seq != 1 || heard.Text != "有红色吗" || heard.User.Name != "王buyer1" || heard.User.Role != "buyer" || heard.ID != said.ID || heard.ID == "" || heard.User.ID != li.hello.You.ID {
 			t.Errorf("heard %+v, said %+v", heard, said)
 		}
 		n.post("pin", map[string]any{"pin_id": 7, "seq": 99, "type": "forged"})

@@ -11,6 +11,7 @@ export default defineConfig({
   expect: { timeout: 20_000 },
   workers: 1,
   forbidOnly: true,
+  retries: 1, // what passes at the second try is listed as flaky
   reporter: [['list']],
   webServer: {
     command: './e2e/serve.sh',

@@ -115,13 +115,15 @@ func appendJSON(out []byte, v reflect.Value) ([]byte, bool) {
 		}
 		v = v.Elem()
 	}
-	switch kind := v.Kind(); {
-	case kind == reflect.Int || kind == reflect.Int64:
-		return strconv.AppendInt(out, v.Int(), 10), true
-	case kind == reflect.Bool:
-		return strconv.AppendBool(out, v.Bool()), true
-	case kind == reflect.String:
+	kind := v.Kind()
+	if kind == reflect.String {
 		return appendText(out, v.String())
+	}
+	if kind == reflect.Bool {
+		return strconv.AppendBool(out, v.Bool()), true
+	}
+	if kind == reflect.Int || kind == reflect.Int64 {
+		return strconv.AppendInt(out, v.Int(), 10), true
 	}
 	return out, false
 }

@@ -123,6 +123,10 @@ test('the assistant runs a room from the console', async ({ browser }) => {
       if (name === 'phone') await desk.evaluate(() => document.documentElement.setAttribute('data-theme', 'dark'))
       await look(desk, `console-en-${name}`)
       expect(await desk.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
+      if (name === 'desk') continue
+      const seen = await desk.getByTestId('viewers-see').boundingBox()
+      const shelf = await desk.getByTestId(`pin-${session.product}`).boundingBox()
+      expect(shelf!.y, 'what viewers see comes first').toBeGreaterThan(seen!.y + seen!.height)
     }
   })
 })

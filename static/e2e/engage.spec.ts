@@ -131,7 +131,9 @@ test('what is said is never lost, and a refusal says what to do', async ({ brows
     await say(buyer, '我还能说话吗')
     await expect(buyer.getByTestId('refused')).toHaveAttribute('data-reason', 'muted')
     await expect(buyer.getByTestId('refused')).toContainText('到 ')
+    await expect(buyer.getByTestId('refused').getByRole('link')).toHaveAttribute('href', '/me/acts')
     await expect(buyer.getByTestId('chat-input')).toHaveValue('我还能说话吗')
+    await buyer.getByTestId('refused').getByRole('link').click({ trial: true, timeout: 3000 }) // no notice lies on it
     await look(buyer, 'engage-refused-muted-phone')
   })
 })
