@@ -140,6 +140,7 @@ test('a cart of two outlives a reload; unpaid, it is paid later by the sandbox p
   await page.getByTestId('cart-place').click()
   await expect(page.getByTestId('order-pay')).toBeVisible()
   await page.goto('/orders')
+  await expect(page.getByRole('link', { name: '去付款' }).first()).toBeVisible()
   await look(page, 'buyer-orders-phone')
   await page.getByRole('link', { name: '去付款' }).first().click()
   await page.getByTestId('pay-page').click()
