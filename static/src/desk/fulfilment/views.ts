@@ -1,10 +1,12 @@
 // Filters of the fulfilment desk that a person keeps under a name, on this device.
 import { useStorage } from '@vueuse/core'
+import { computed } from 'vue'
 
 export interface Wish {
   state: string // one state, or empty for all
   session: string // id, or empty for all
   q: string
+  channel: string // where it was bought, or empty for everywhere
 }
 
 export interface View extends Wish {
@@ -13,10 +15,18 @@ export interface View extends Wish {
 
 const most = 12
 
-export const sameWish = (a: Wish, b: Wish): boolean => a.state === b.state && a.session === b.session && a.q === b.q
+/** Our own room: what other platforms sold has no address here, and is sent from there. */
+export const ours = 'room'
+
+export const sameWish = (a: Wish, b: Wish): boolean =>
+  a.state === b.state && a.session === b.session && a.q === b.q && a.channel === b.channel
 
 export function useViews() {
-  const views = useStorage<View[]>('duoduopin.desk.views', [])
+  const kept = useStorage<View[]>('duoduopin.desk.views', [])
+  const views = computed({
+    get: () => kept.value.map((v) => ({ ...v, channel: v.channel ?? ours })), // kept before channels were a filter
+    set: (all) => (kept.value = all),
+  })
   /** A name that is there already is given the new filter. */
   function keep(name: string, wish: Wish): void {
     views.value = [...views.value.filter((v) => v.name !== name), { ...wish, name }].slice(-most)
@@ -31,6 +41,7 @@ export function useViews() {
 export const queryOf = (w: Wish) => ({
   state: w.state,
   session_id: w.session,
+  channel: w.channel,
   q: w.q.trim(),
   oldest: w.state === 'paid' ? true : undefined,
 })
