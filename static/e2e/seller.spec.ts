@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { type APIRequestContext, type Browser, expect, type Page, test } from '@playwright/test'
-import type { sizes } from './people';
+import type { sizes } from './people'
 import { arrive, look } from './people'
 
 // The seller's way: what an operator does after the show, by clicks and keys only. What buyers do is asked of the API.
