@@ -29,6 +29,11 @@ export async function signIn(page: Page, name: string): Promise<void> {
 
 /** Keeps a screenshot and checks the page with axe; what axe finds at serious or worse fails. */
 export async function look(page: Page, name: string): Promise<void> {
+  // What is still fading in or out has colours of its own.
+  await page.evaluate(() => {
+    const ending = document.getAnimations().filter((a) => a.effect?.getComputedTiming().endTime !== Infinity)
+    return Promise.all(ending.map((a) => a.finished.catch(() => null))).then(() => null)
+  })
   await page.screenshot({ path: `../test-output/screenshots/${name}.png` })
   const found = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']).analyze()
   const lines = found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(' ')).join(' | ')}`)
