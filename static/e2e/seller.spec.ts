@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { type APIRequestContext, type Browser, expect, type Page, test } from '@playwright/test'
-import type { sizes } from './people'
+import { expect, type Page, test } from '@playwright/test'
 import { arrive, look } from './people'
 
 // The seller's way: what an operator does after the show, by clicks and keys only. What buyers do is asked of the API.
@@ -8,17 +7,6 @@ import { arrive, look } from './people'
 const go = async (page: Page, path: string): Promise<void> => {
   await page.goto(path)
   await page.waitForLoadState('networkidle')
-}
-
-interface Placed {
-  id: string
-  items: { sku_id: number }[]
-}
-
-/** A paid order of buyer2 that has not left yet, from the demo shop. */
-async function paid(r: APIRequestContext): Promise<Placed> {
-  const found = (await (await r.get('/api/v1/orders?mine=1&state=paid&limit=1')).json()) as { items: Placed[] }
-  return found.items[0]!
 }
 
 test('parcels: selection, bulk, one that fails, CSV out and in', async ({ browser }) => {
@@ -128,22 +116,3 @@ test('the books are green, drill down to rows; a day is reconciled', async ({ br
   }
   await page.context().close()
 })
-
-async function english(browser: Browser, size: keyof typeof sizes): Promise<Page> {
-  const page = await arrive(browser, size, 'operator')
-  await page.evaluate(() => localStorage.setItem('duoduopin.locale', 'en'))
-  return page
-}
-
-const all = [
-  'fulfilment',
-  'aftersales',
-  'aftersales/invoices',
-  'promotions',
-  'promotions/gifts',
-  'promotions/points',
-  'money',
-  'money/days',
-  'webhooks',
-  'products/low',
-]
