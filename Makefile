@@ -51,7 +51,7 @@ test-hostile: tools build ## hostile peers against the real binary
 test-crash: tools ## crashes while selling: kill -9, frozen and full databases, lost answers, two servers; prints a table of rows checked
 	$(GOTEST) --format standard-verbose --packages=./cmd/duoduopin/crash -- -count=1 -parallel 3 -timeout 10m
 
-test-faults: tools build ## bad networks, staged in network namespaces with Chromium; prints a table. Not in make test: some rows are not met on two cores (CHANGES.md)
+test-faults: tools build ## bad networks, staged in network namespaces with Chromium; prints a table. Not in make test: it takes 8 minutes
 	cd static && ../tools/lab npx playwright test -c e2e/faults.config.ts
 
 soak: tools build ## five anchors and five viewers for ten minutes without a freeze
