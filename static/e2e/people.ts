@@ -32,7 +32,8 @@ export async function look(page: Page, name: string): Promise<void> {
   // What is still fading in or out has colours of its own.
   await page.evaluate(() => {
     const ending = document.getAnimations().filter((a) => a.effect?.getComputedTiming().endTime !== Infinity)
-    return Promise.all(ending.map((a) => a.finished.catch(() => null))).then(() => null)
+    const over = Promise.all(ending.map((a) => a.finished.catch(() => null)))
+    return Promise.race([over, new Promise((resolve) => setTimeout(resolve, 2000))]).then(() => null)
   })
   await page.screenshot({ path: `../test-output/screenshots/${name}.png` })
   const found = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']).analyze()
