@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-GO_FILES := $(shell find cmd internal accounts catalog chat live orders reports records stream static -name '*.go' 2>/dev/null)
+GO_FILES := $(shell find . -name '*.go' -not -path './static/node_modules/*' 2>/dev/null)
 PAGE_FILES := $(shell find static/src static/public -type f 2>/dev/null) static/index.html static/vite.config.ts static/package.json
 
 .PHONY: help run test test-go test-web test-browser test-hostile test-crash test-faults soak bench build lint fmt pages clean tools

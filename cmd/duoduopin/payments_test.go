@@ -357,7 +357,9 @@ func TestPaymentSettings(t *testing.T) {
 	nonsense := filepath.Join(dir, "nonsense")
 	must(t, os.WriteFile(nonsense, []byte("not a key"), 0o600))
 
-	base := func() *Settings { return &Settings{HTTPAddr: "127.0.0.1:0", Limits: "on", DataDir: dir, RecordMonths: 36, ArchiveMonths: 36} }
+	base := func() *Settings {
+		return &Settings{HTTPAddr: "127.0.0.1:0", Limits: "on", DataDir: dir, RecordMonths: 36, ArchiveMonths: 36}
+	}
 	good := base()
 	b.set(good)
 	must(t, good.check())
