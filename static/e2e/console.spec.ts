@@ -28,7 +28,7 @@ test('the assistant runs a room from the console', async ({ browser }) => {
     await expect(sheet).toContainText('要低于现在的价格')
     await sheet.locator('[name=flash-price]').fill('59.90')
     await sheet.locator('[name=flash-stock]').fill('5')
-    await expect(sheet.getByTestId('flash-card')).toContainText('59')
+    await expect(sheet.getByTestId('flash-preview')).toContainText('59')
     await look(desk, 'console-flash-form-desk')
     await sheet.getByTestId('flash-start').click()
     await expect(desk.getByTestId('viewers-see').getByTestId('pin-card')).toContainText('59')

@@ -416,7 +416,7 @@ export type RoomEvent = { at: string; seq?: number } & (
   | { type: 'restored'; restored_seq: number; text?: string }
   | { type: 'forgotten'; user: { id: string } }
   | ({ type: 'rules' } & Rules)
-  | { type: 'board'; welcome: string; pinned: { text: string; since: string } | null }
+  | ({ type: 'board' } & Board)
   | { type: 'questions'; open: number; top: Question[] }
   | { type: 'question'; question_id: number; state: QuestionState; user: string; product_id: number; votes: number }
   | ({ type: 'poll' } & Poll)
@@ -491,6 +491,12 @@ export interface Rules {
 export type QuestionState = 'open' | 'answered' | 'dismissed' | 'withdrawn'
 
 /** A question to the anchor. */
+/** What stands in a room: its welcome line and the pinned notice. */
+export interface Board {
+  welcome: string
+  pinned: { text: string; since: string } | null
+}
+
 export interface Question {
   question_id: number
   state: QuestionState

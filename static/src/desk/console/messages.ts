@@ -53,7 +53,6 @@ export const t = messages(
     beginNow: '马上开始',
     preview: '观众看到的',
     struckHint: '划线价由系统按近 7 天最低成交价给出，没有更高的就不显示。倒计时按服务器时间。',
-    flashLeft: '限时价剩 {n} 件',
     saleOnText: '正在进行，剩 {left} 件，共 {of} 件。',
     saleSoonText: '倒计时中，共 {of} 件。',
     extendBy: '延长 {n} 分钟',
@@ -184,7 +183,6 @@ export const t = messages(
     preview: 'What viewers see',
     struckHint:
       'The struck price is the lowest deal of the last 7 days; none is shown unless it is higher. The countdown goes by the server’s clock.',
-    flashLeft: '{n} left at this price',
     saleOnText: 'It runs: {left} of {of} units left.',
     saleSoonText: 'Counting down, {of} units.',
     extendBy: 'One minute more | {n} minutes more',

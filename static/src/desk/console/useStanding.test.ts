@@ -17,9 +17,10 @@ test('a room tells what stands, and that a poll is over', () => {
   scope.run(() => {
     const s = useStanding()
     const at = new Date().toISOString()
-    s.hear({ type: 'board', welcome: '欢迎', pinned: { text: '今晚包邮', since: at } })
-    s.hear({ type: 'questions', open: 4, top: [] })
+    s.hear({ at, type: 'board', welcome: '欢迎', pinned: { text: '今晚包邮', since: at } })
+    s.hear({ at, type: 'questions', open: 4, top: [] })
     s.hear({
+      at,
       type: 'poll_counts',
       poll_id: 3,
       session_id: 7,
@@ -34,7 +35,7 @@ test('a room tells what stands, and that a poll is over', () => {
     expect(s.board.value.pinned?.text).toBe('今晚包邮')
     expect(s.waiting.value).toBe(4)
     expect(s.poll.value?.poll_id).toBe(3)
-    s.hear({ type: 'poll_counts' })
+    s.hear({ at, type: 'poll_counts' })
     expect(s.poll.value).toBeNull()
     const sold = { type: 'sold' as const, at, product_id: 1, quantity: 3, buyer: '', also: [{ product_id: 2, title: '', quantity: 2 }] }
     s.hear(sold)

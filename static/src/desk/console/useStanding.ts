@@ -2,8 +2,7 @@
 // what was sold in the last minute.
 import { useNow } from '@vueuse/core'
 import { computed, ref, shallowRef } from 'vue'
-import type { Board, ConsoleEvent, Draw, Poll } from '@/api/console'
-import type { RoomEvent } from '@/api/types'
+import type { Board, Draw, Poll, RoomEvent } from '@/api/types'
 
 interface Sale {
   at: number
@@ -26,7 +25,7 @@ export function useStanding() {
   const sales = shallowRef<Sale[]>([])
   const now = useNow({ interval: 5_000 })
 
-  function hear(e: ConsoleEvent | RoomEvent): void {
+  function hear(e: RoomEvent): void {
     switch (e.type) {
       case 'board':
         board.value = { welcome: e.welcome, pinned: e.pinned }

@@ -1,12 +1,11 @@
 // A room as its crew hears it: the conversation, the rules, and a bell for whatever else
 // changed, so that lists are fetched again when there is something new.
 import { ref, shallowRef, type MaybeRefOrGetter } from 'vue'
-import type { ConsoleEvent } from '@/api/console'
 import type { ModerationEvent, Rules } from '@/api/moderation'
 import type { RoomEvent } from '@/api/types'
 import { useRoom } from '@/room/useRoom'
 
-type Heard = ModerationEvent | ConsoleEvent | RoomEvent
+type Heard = ModerationEvent | RoomEvent
 
 export interface Raid {
   text: string
@@ -15,7 +14,7 @@ export interface Raid {
 }
 
 /** Joins as useRoom does; `also` hears what this page shows besides. */
-export function useCrewRoom(sessionId: MaybeRefOrGetter<number | null>, also: (e: ConsoleEvent | RoomEvent) => void = () => {}) {
+export function useCrewRoom(sessionId: MaybeRefOrGetter<number | null>, also: (e: RoomEvent) => void = () => {}) {
   const room = useRoom(sessionId, (e) => hear(e as Heard))
   const rules = shallowRef<Rules | null>(null)
   const raid = shallowRef<Raid | null>(null)
